@@ -1,0 +1,25 @@
+"""One DAG per declared source: land each feed, bring it under the standard, accept it."""
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from ronghe.contracts import load_feeds, load_sources
+from ronghe_airflow.assets import accepted
+from ronghe_airflow.defaults import settings
+from ronghe_airflow.docs import ingest_markdown
+from ronghe_airflow.tasks import job_task
+
+feeds = load_feeds().values()
+
+for source in load_sources().values():
+    own = [feed for feed in feeds if feed.source_code == source.code]
+    with DAG(
+        dag_id=f"ingest_{source.code}",
+        schedule=CronTriggerTimetable(source.schedule, timezone=source.timezone),
+        tags=["layer:raw", f"source:{source.code}", "tier:1"],
+        doc_md=ingest_markdown(source, own),
+        **settings(),
+    ):
+        for feed in own:
+            land = job_task("land_deliveries", feed=feed, skip_if_none=True)
+            standardise = job_task("standardise_deliveries", feed=feed)
+            land >> standardise >> job_task("accept_deliveries", feed=feed, outlets=[accepted(feed)])

@@ -1,0 +1,21 @@
+"""### Maintain the lake, every week
+
+Compacts small files and removes those that no version of the retention period needs; rows stay as they are. Then an
+engine that is old or large is started afresh while no job uses it.
+
+**If it fails** nothing is lost: clear it, or wait for next week.
+"""
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from ronghe_airflow.defaults import TIMEZONE, settings
+from ronghe_airflow.tasks import job_task, recycle_engine
+
+with DAG(
+    dag_id="maintain_lake",
+    schedule=CronTriggerTimetable("0 6 * * 0", timezone=TIMEZONE),
+    tags=["layer:lake", "tier:2"],
+    doc_md=__doc__,
+    **settings(),
+):
+    job_task("maintain_lake") >> recycle_engine()

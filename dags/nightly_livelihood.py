@@ -1,0 +1,30 @@
+"""### Livelihood, every night
+
+Takes what was fused across to the open half and counts passenger flow and social security through the gate. Parts
+(days, months) whose rows did not change are left alone. To rebuild past days, start a run with `days`.
+
+| task | writes |
+|---|---|
+| desensitise_fused | `safe.organisation`, `safe.place`, `safe.division` |
+| build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
+| build_social_security | `mart.social_security`: division, month and scheme |
+
+**If a source is late** the night goes on without it, and its days are built in the run after it came. **If the gate
+fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
+"""
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from ronghe_airflow.defaults import TIMEZONE, settings
+from ronghe_airflow.tasks import job_task
+
+with DAG(
+    dag_id="nightly_livelihood",
+    schedule=CronTriggerTimetable("30 3 * * *", timezone=TIMEZONE),
+    tags=["layer:mart", "tier:1"],
+    doc_md=__doc__,
+    **settings(),
+):
+    job_task("desensitise_fused")
+    job_task("build_passenger_flow")
+    job_task("build_social_security")

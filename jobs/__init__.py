@@ -1,0 +1,1 @@
+"""Jobs: one runnable file for each verb."""

@@ -1,0 +1,38 @@
+"""Accept what may be used: conservation is asserted, the table's checks are run, the verdict is the last event.
+
+Reads:  the feed's target table, meta.duplicate, meta.quarantine, meta.delivery
+Writes: meta.delivery (accepted or stopped)
+Usage:  python jobs/accept_deliveries.py --feed shenzhen.swipe
+Returns the number of deliveries accepted.
+"""
+
+from ronghe.ingest.deliveries import Ledger
+from ronghe.job import DataStopped, JobContext, job_main
+from ronghe.quality import acceptance
+
+
+def run(ctx: JobContext) -> int:
+    """Count, judge, record; a stopped delivery stays out of every later step."""
+    feed, lake = ctx.feed, ctx.lake
+    ledger = Ledger(lake, feed)
+    deliveries = ledger.unclaimed()
+    if not deliveries:
+        return 0
+    std, read = lake.read(feed.target), ledger.read_counts()
+    counts = acceptance.count_fates(
+        std, lake.read("meta.duplicate"), lake.read("meta.quarantine"), [d.delivery_id for d in deliveries]
+    )
+    acceptance.refuse_loss(deliveries, read, counts)
+    found = acceptance.judge_deliveries(feed, deliveries, std, ctx.catalogue.expectations(feed.target))
+    events = [
+        acceptance.verdict(feed, d, found[d.delivery_id], counts[d.delivery_id], read[d.delivery_id])
+        for d in deliveries
+    ]
+    ledger.record(events)
+    if stopped := [event for event in events if event.event_code == "stopped"]:
+        raise DataStopped("; ".join(f"{e.delivery.path} stopped: {e.reason}" for e in stopped))
+    return len(events)
+
+
+if __name__ == "__main__":
+    job_main(run)

@@ -1,0 +1,32 @@
+"""Land what a source has delivered: every record as read, numbered, without the columns the contract refuses.
+
+Reads:  the feed's folder of the landing zone
+Writes: raw.<source>__<feed>, meta.delivery (landed, rejected, duplicate)
+Usage:  python jobs/land_deliveries.py --feed shenzhen.swipe
+Returns the number of deliveries that wait to be standardised.
+"""
+
+from ronghe.ingest.deliveries import Ledger, discover
+from ronghe.ingest.landing import stage
+from ronghe.job import JobContext, job_main
+from ronghe.lake import Part
+
+
+def run(ctx: JobContext) -> int:
+    """Stage new deliveries, write them to raw in one commit, then say so in the ledger."""
+    feed, lake = ctx.feed, ctx.lake
+    ledger = Ledger(lake, feed)
+    new = ledger.unseen(d for d in discover(feed, ctx.home.landing) if ctx.days is None or d.business_date in ctx.days)
+    staged = stage(feed, new, ctx.home.landing, ctx.home.staging(feed.id), ledger.landed_content())
+    if staged.files:
+        raw = ctx.spark.read.parquet(*(str(path) for path in staged.files.values()))
+        part = Part("delivery_id", tuple(sorted(staged.files)))
+        lake.replace(feed.raw_table, raw, lake.fingerprint(feed.raw_table, part.values, declarations=[feed]), part)
+    ledger.record(staged.events)
+    for path in staged.files.values():
+        path.unlink()
+    return len(ledger.unclaimed())
+
+
+if __name__ == "__main__":
+    job_main(run)

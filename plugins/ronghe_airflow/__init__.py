@@ -1,0 +1,1 @@
+"""What Ronghe's DAG files share: the one task decorator, defaults, assets."""

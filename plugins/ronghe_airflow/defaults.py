@@ -1,0 +1,64 @@
+"""Defaults of every DAG: one place for owners, retries, the pool and the closed list of tags."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pendulum
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
+
+TIMEZONE = "Asia/Shanghai"
+FIRST_NIGHT: datetime = pendulum.datetime(2026, 10, 1, tz=TIMEZONE)
+
+# Every task that talks to the engine takes a slot; two keep two cores busy.
+ENGINE_POOL = "engine"
+ENGINE_SLOTS = 2
+ENGINE_CONNECTION = "spark_connect"
+
+# What a retry cannot mend fails at once; what may pass is tried again after a short wait.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=["ronghe.contracts.base.ContractError", "ronghe.job.DataStopped"],
+            action=RetryAction.FAIL,
+            reason="data or declarations must be mended first",
+        ),
+        RetryRule(
+            exception="ronghe.engine.EngineError",
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(seconds=30),
+            reason="the engine does not answer",
+        ),
+    ]
+)
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "ronghe",
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+    "retry_policy": RETRY_POLICY,
+    "execution_timeout": timedelta(hours=2),
+}
+
+# The business days a person may ask for; by default a run takes whatever is due.
+DAYS_PARAM = Param(
+    None,
+    type=["null", "string"],
+    pattern=r"^\d{4}-\d{2}-\d{2}(\.\.\d{4}-\d{2}-\d{2})?$",
+    title="Business days",
+    description="2026-11-01..2026-11-07 or one day; empty: whatever is due",
+)
+
+# kind -> values; a test refuses any other tag. Sources are added by their code.
+TAGS = {"layer": ("raw", "fused", "mart", "lake"), "tier": ("1", "2")}
+
+
+def settings(**own: Any) -> dict[str, Any]:
+    """Return what every DAG of Ronghe is made with, beside its own settings."""
+    return {
+        "start_date": FIRST_NIGHT,
+        "catchup": False,
+        "max_active_runs": 1,
+        "default_args": DEFAULT_ARGS,
+        "params": {"days": DAYS_PARAM},
+        **own,
+    }

@@ -1,0 +1,30 @@
+"""What an operator reads on the page of a DAG that is made from declarations."""
+
+from collections.abc import Iterable
+
+from ronghe.contracts import Feed, Source
+
+_INGEST = """\
+### Deliveries of {source.name_zh} ({source.name_en})
+
+Takes every delivery of {source.owner} that is not accepted yet. Owner of the data: {source.owner}.
+
+| feed | delivers to | target | what it is |
+|---|---|---|---|
+{rows}
+
+**When nothing is new** the first task is skipped, and so are the others. **A wrong record** goes to quarantine and
+stops nothing: `ronghe quarantine {source.code}`. **A wrong file** is rejected and the others go on; `ronghe status`
+gives the reason. **A failed accept task** means that a check of the whole delivery does not hold: the data stay back
+until the source or the contract is mended; then clear the land task.
+
+Running a task again, or killing it anywhere and running it again, gives the same tables.
+"""
+
+
+def ingest_markdown(source: Source, feeds: Iterable[Feed]) -> str:
+    """Return the page of a source's ingest."""
+    rows = "\n".join(
+        f"| {feed.id} | `{source.code}/{feed.landing}` | `{feed.target}` | {feed.description} |" for feed in feeds
+    )
+    return _INGEST.format(source=source, rows=rows)

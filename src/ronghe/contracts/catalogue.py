@@ -1,0 +1,234 @@
+"""The catalogue: every declaration in force, read once, and checked against one another."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ronghe.contracts.base import ContractError
+from ronghe.contracts.codeset import CodeSet, read_codeset
+from ronghe.contracts.ddl import raw_table
+from ronghe.contracts.element import Element, read_elements
+from ronghe.contracts.expectations import Expectation, contract_expectations, read_expectations
+from ronghe.contracts.linkage import Linkage, read_linkage
+from ronghe.contracts.source import SUFFIX, Feed, Source, read_feed
+from ronghe.contracts.table import Table, read_table
+
+BUILTIN = "builtin"
+# Columns that the standardiser fills by itself.
+PROVENANCE = frozenset({"source_code", "delivery_id", "record_number"})
+
+T = TypeVar("T")
+
+
+def builtin_folder() -> Path:
+    """Return the folder that holds our own `schemas/` and `expectations/`: the repository, or the wheel's copy."""
+    package = Path(__file__).resolve().parents[1]
+    repository = package.parents[1]
+    return repository if (repository / "schemas").is_dir() else package / "_declarations"
+
+
+def declaration_folders() -> tuple[Path, ...]:
+    """Return the folders of `RONGHE_SCHEMAS` (separated like PATH; `builtin` stands for ours), later ones win.
+
+    Raises:
+        ContractError: a folder does not exist.
+    """
+    folders = []
+    for entry in os.environ.get("RONGHE_SCHEMAS", BUILTIN).split(os.pathsep):
+        folder = builtin_folder() if entry == BUILTIN else Path(entry).expanduser().resolve()
+        if not (folder / "schemas").is_dir():
+            raise ContractError(f"RONGHE_SCHEMAS names {folder}, which has no folder `schemas`")
+        folders.append(folder)
+    return tuple(folders)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every declaration by its id, in a stable order."""
+
+    sources: dict[str, Source] = field(default_factory=dict)
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    elements: dict[str, Element] = field(default_factory=dict)
+    codesets: dict[str, CodeSet] = field(default_factory=dict)
+    linkages: dict[str, Linkage] = field(default_factory=dict)
+    declared: dict[str, tuple[Expectation, ...]] = field(default_factory=dict)
+
+    def feed(self, feed_id: str) -> Feed:
+        """Return a feed.
+
+        Raises:
+            ContractError: there is none of that id; names the ones there are.
+        """
+        return _named(self.feeds, feed_id, "feed")
+
+    def table(self, table_id: str) -> Table:
+        """Return a table, the raw tables of the feeds included.
+
+        Raises:
+            ContractError: there is none of that id; names the ones there are.
+        """
+        return _named(self.tables, table_id, "table")
+
+    def linkage(self, linkage_id: str) -> Linkage:
+        """Return a linkage.
+
+        Raises:
+            ContractError: there is none of that id; names the ones there are.
+        """
+        return _named(self.linkages, linkage_id, "linkage")
+
+    def codeset(self, codeset_id: str) -> CodeSet:
+        """Return a code set.
+
+        Raises:
+            ContractError: there is none of that id; names the ones there are.
+        """
+        return _named(self.codesets, codeset_id, "code set")
+
+    def feeds_of(self, source_code: str) -> tuple[Feed, ...]:
+        """Return the feeds of one source, in the order of their ids."""
+        return tuple(feed for feed in self.feeds.values() if feed.source_code == source_code)
+
+    def expectations(self, table_id: str) -> tuple[Expectation, ...]:
+        """Return every check of a table: those of its contract, then the declared ones."""
+        derived = contract_expectations(self.table(table_id), self.codesets)
+        return (*derived, *self.declared.get(table_id, ()))
+
+
+def _named(things: dict[str, T], key: str, kind: str) -> T:
+    if key not in things:
+        raise ContractError(f"there is no {kind} {key!r}; there are {', '.join(things)}")
+    return things[key]
+
+
+def load_sources(folders: Iterable[Path] | None = None) -> dict[str, Source]:
+    """Return every source by code, sorted, without reading a feed: cheap enough for the parsing of DAGs."""
+    found = {}
+    for folder in folders or declaration_folders():
+        for path in sorted(folder.glob("schemas/sources/*/source.yaml")):
+            source = Source.from_yaml(path)
+            if source.code != path.parent.name:
+                raise ContractError(f"{path}: code {source.code!r} must be {path.parent.name!r}, after the folder")
+            found[source.code] = source
+    return dict(sorted(found.items()))
+
+
+def load_feeds(folders: Iterable[Path] | None = None) -> dict[str, Feed]:
+    """Return every feed by id, sorted."""
+    folders = tuple(folders or declaration_folders())
+    sources = load_sources(folders)
+    found: dict[str, Feed] = {}
+    for path in _files(folders, f"schemas/sources/*/*{SUFFIX}"):
+        if path.parent.name not in sources:
+            raise ContractError(f"{path}: its folder has no source.yaml")
+        feed = read_feed(path, sources[path.parent.name])
+        found[feed.id] = feed
+    return dict(sorted(found.items()))
+
+
+def _files(folders: Iterable[Path], pattern: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(folder.glob(pattern))
+
+
+def _load(folders: tuple[Path, ...], pattern: str, read: Callable[[Path], Any]) -> dict[str, Any]:
+    """Return declarations by id, later folders winning, in the order of their ids."""
+    found = {}
+    for path in _files(folders, pattern):
+        thing = read(path)
+        found[thing.id] = thing
+    return dict(sorted(found.items()))
+
+
+@cache
+def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
+    """Read and cross-check every declaration of the folders.
+
+    Raises:
+        ContractError: names every declaration that points at nothing or contradicts another.
+    """
+    feeds = load_feeds(folders)
+    tables = _load(folders, f"schemas/tables/*/*{SUFFIX}", read_table)
+    elements = {e.id: e for path in _files(folders, "schemas/elements/*.yaml") for e in read_elements(path)}
+    declared = {d.table: d.expectations for d in map(read_expectations, _files(folders, "expectations/*/*.yaml"))}
+    found = Catalogue(
+        sources=load_sources(folders),
+        feeds=feeds,
+        tables={**{f.raw_table: raw_table(f) for f in feeds.values()}, **tables},
+        elements=dict(sorted(elements.items())),
+        codesets=_load(folders, "schemas/codesets/*.yaml", read_codeset),
+        linkages=_load(folders, "schemas/linkage/*.yaml", read_linkage),
+        declared=declared,
+    )
+    if faults := [*_feed_faults(found), *_table_faults(found), *_other_faults(found)]:
+        raise ContractError("; ".join(faults))
+    return found
+
+
+def catalogue() -> Catalogue:
+    """Return the catalogue of the folders in force (`RONGHE_SCHEMAS`)."""
+    return load_catalogue(declaration_folders())
+
+
+def _feed_faults(found: Catalogue) -> Iterator[str]:
+    """Yield what is wrong between feeds and their target tables."""
+    for feed in found.feeds.values():
+        target = found.tables.get(feed.target)
+        if target is None or target.layer != "std":
+            yield f"{feed.id}: target {feed.target!r} is no declared std table"
+            continue
+        filled = [c.to for c in feed.mapped] + list(feed.constants)
+        for name in sorted({str(n) for n in filled if filled.count(n) > 1}):
+            yield f"{feed.id}: column {name} of {target.id} is filled twice"
+        for name in sorted({str(n) for n in filled} - set(target.column_names)):
+            yield f"{feed.id}: {target.id} has no column {name!r}"
+        for column in target.columns:
+            if column.required and column.name not in PROVENANCE and column.name not in filled:
+                yield f"{feed.id}: {target.id}.{column.name} is required and nothing fills it"
+
+
+def _table_faults(found: Catalogue) -> Iterator[str]:
+    """Yield what is wrong in tables: elements, code sets, zones and crossings."""
+    for table in found.tables.values():
+        if (table.zone == "open") != (table.layer in ("safe", "mart")):
+            yield f"{table.id}: zone {table.zone} does not go with layer {table.layer}"
+        for column in table.columns:
+            element = found.elements.get(column.element)
+            if element is None:
+                yield f"{table.id}.{column.name}: there is no element {column.element!r}"
+            elif element.type != column.logical_type and element.id != "raw_value":
+                yield f"{table.id}.{column.name}: is {column.logical_type}, its element {element.type}"
+            if column.codes and column.codes not in found.codesets:
+                yield f"{table.id}.{column.name}: there is no code set {column.codes!r}"
+        yield from _crossing_faults(table, found)
+
+
+def _crossing_faults(table: Table, found: Catalogue) -> Iterator[str]:
+    """Yield what is wrong where a table is made from a restricted one."""
+    if table.layer == "safe" and table.crosses is None:
+        yield f"{table.id}: a safe table says which table it `crosses` from"
+    if table.layer == "mart" and table.domain in ("transportation", "livelihood") and table.gate is None:
+        yield f"{table.id}: figures about persons need a `gate`"
+    origin = found.tables.get(table.crosses) if table.crosses else None
+    if table.crosses and origin is None:
+        yield f"{table.id}: crosses {table.crosses!r}, which is no declared table"
+    for column in table.columns if origin else ():
+        if origin and column.name not in origin.column_names:
+            yield f"{table.id}.{column.name}: {origin.id} has no such column"
+        elif origin and origin.column(column.name).treatment.operator in ("drop", "count"):
+            yield f"{table.id}.{column.name}: its treatment in {origin.id} lets it not leave"
+
+
+def _other_faults(found: Catalogue) -> Iterator[str]:
+    """Yield linkages and expectations that point at nothing."""
+    for linkage in found.linkages.values():
+        for name in (linkage.target, *(item.table for item in linkage.inputs)):
+            if name not in found.tables:
+                yield f"linkage {linkage.id}: there is no table {name!r}"
+    for name in found.declared:
+        if name not in found.tables:
+            yield f"expectations: there is no table {name!r}"

@@ -1,0 +1,111 @@
+"""Tables as Spark SQL: schema, comments and constraints, compiled from the contract."""
+
+from ronghe.contracts.codeset import CodeSet
+from ronghe.contracts.odcs import TypeOptions
+from ronghe.contracts.rules import constraints, literal, quoted
+from ronghe.contracts.source import Feed
+from ronghe.contracts.table import Column, Table, Treatment
+
+# Signs that Delta refuses in a column name without column mapping, which other readers could not open.
+_REFUSED_SIGNS = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))
+
+_DELIVERY_COLUMNS = (
+    ("delivery_id", "STRING", "Delivery the record came in", "delivery_id", True),
+    ("record_number", "BIGINT", "Position of the record in its delivery, from 1", "record_number", True),
+    (
+        "defect",
+        "STRING",
+        "torn, undecodable or oversized where the record could not be read whole",
+        "reason",
+        False,
+    ),
+)
+
+
+def raw_column(name: str) -> str:
+    """Return the column of a raw table that keeps a source column."""
+    return name.translate(_REFUSED_SIGNS)
+
+
+def raw_table(feed: Feed) -> Table:
+    """Return the table that keeps a feed's records as read: all text, beside delivery, position and defect."""
+    own = [
+        _raw(name, physical, description, element, required)
+        for name, physical, description, element, required in _DELIVERY_COLUMNS
+    ]
+    read = [_raw(raw_column(c.name), "STRING", c.description, "raw_value", False) for c in feed.columns]
+    return Table.model_construct(
+        id=feed.raw_table,
+        layer="raw",
+        name=feed.raw_table.removeprefix("raw."),
+        title=feed.title,
+        title_zh=feed.title_zh,
+        version=feed.version,
+        domain=feed.domain,
+        purpose=feed.purpose,
+        usage=feed.usage,
+        limitations=feed.limitations,
+        description=feed.description,
+        grain=feed.grain,
+        zone="restricted",
+        columns=(*own, *read),
+        primary_key=("delivery_id", "record_number"),
+        any_of=(),
+        crosses=None,
+        gate=None,
+    )
+
+
+def _raw(name: str, physical: str, description: str, element: str, required: bool) -> Column:
+    return Column.model_construct(
+        name=name,
+        description=description,
+        logical_type="integer" if physical == "BIGINT" else "string",
+        physical_type=physical,
+        classification="L4",
+        required=required,
+        options=TypeOptions(),
+        element=element,
+        treatment=Treatment(operator="drop"),
+        unit=None,
+        codes=None,
+        check=None,
+        not_after_delivery=False,
+        tokenise=None,
+    )
+
+
+def column_ddl(column: Column, *, comment: bool = True) -> str:
+    """Return one column of a table definition."""
+    unit = f" [{column.unit}]" if column.unit and column.unit != "1" else ""
+    parts = [quoted(column.name), column.physical_type]
+    if column.required:
+        parts.append("NOT NULL")
+    if comment:
+        parts.append(f"COMMENT {literal(column.description + unit)}")
+    return " ".join(parts)
+
+
+def schema_ddl(table: Table) -> str:
+    """Return the table's columns as a Spark schema string, without comments and nullability."""
+    return ", ".join(f"{quoted(column.name)} {column.physical_type}" for column in table.columns)
+
+
+def create_table(table: Table, path: str, codesets: dict[str, CodeSet]) -> str:
+    """Return the statement that makes an empty table at a path, if there is none.
+
+    Constraints go in as table properties: Delta takes them in the same commit that way, and refuses
+    `ADD CONSTRAINT` by path in one statement.
+    """
+    columns = ",\n  ".join(column_ddl(column) for column in table.columns)
+    properties = {
+        "ronghe.contract": f"{table.id}@{table.version}",
+        "ronghe.zone": table.zone,
+        "delta.enableInCommitTimestamps": "true",
+        **{f"delta.constraints.{name}": check for name, check in constraints(table, codesets).items()},
+    }
+    listed = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS delta.{quoted(path)} (\n  {columns}\n) USING delta\n"
+        f"COMMENT {literal(table.description)}\nTBLPROPERTIES ({listed})"
+    )

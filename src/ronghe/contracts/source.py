@@ -1,0 +1,177 @@
+"""Sources and their feeds: who delivers, in which form, and how each column becomes canonical."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from ronghe.contracts.base import ContractError, Declaration, validated
+from ronghe.contracts.odcs import Grade, Property, custom_values, read_contract
+
+SUFFIX = ".odcs.yaml"
+CoordinateSystem = Literal["WGS-84", "CGCS2000", "GCJ-02", "BD-09"]
+
+
+class Source(Declaration):
+    """A body that delivers feeds: a city, an autonomous region or a national monitor."""
+
+    code: str = Field(pattern=r"^[a-z][a-z0-9]*$")
+    name_zh: str
+    name_en: str
+    admin_level: Literal["city", "autonomous_region", "nation"]
+    division_code: str = Field(pattern=r"^\d{6}$")
+    timezone: str
+    schedule: str
+    owner: str
+
+
+class Reader(Declaration):
+    """How the bytes of a delivery become records.
+
+    `header` false means that the columns come in the contract's order. `max_field_characters` bounds one cell.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    format: Literal["csv", "xml", "xlsx"]
+    encoding: str = "UTF-8"
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    header: bool = True
+    sheet: str | None = None
+    record_tag: str | None = None
+    null_tokens: tuple[str, ...] = ("",)
+    max_field_characters: int = 100_000
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Reader":
+        if self.format == "xml" and not self.record_tag:
+            raise ValueError("an XML reader needs `recordTag`")
+        return self
+
+
+class ColumnMap(Declaration):
+    """How one source column becomes one canonical column, or why it does not.
+
+    `factor` multiplies a number into the canonical unit; `format` is a Spark datetime pattern in the feed's zone.
+    """
+
+    name: str
+    description: str
+    classification: Grade
+    to: str | None = None
+    ignore: str | None = None
+    normalise: tuple[str, ...] = ()
+    format: str | None = None
+    factor: float | None = None
+
+    @model_validator(mode="after")
+    def _mapped_or_ignored(self) -> "ColumnMap":
+        if (self.to is None) == (self.ignore is None):
+            raise ValueError("say either `to` (the canonical column) or `ignore` (the reason), not both")
+        return self
+
+
+class Feed(Declaration):
+    """One kind of delivery of one source.
+
+    `refuse` names source columns dropped before raw; `constants` fills canonical columns the source does not send.
+    """
+
+    id: str
+    source_code: str
+    name: str
+    title: str
+    title_zh: str
+    version: str
+    domain: str
+    purpose: str
+    usage: str
+    limitations: str
+    description: str
+    grain: str
+    landing: str
+    reader: Reader
+    target: str
+    timezone: str
+    coordinate_system: CoordinateSystem = "WGS-84"
+    lateness_days: int = Field(default=7, ge=0)
+    refuse: tuple[str, ...] = ()
+    constants: dict[str, str] = Field(default_factory=dict)
+    columns: tuple[ColumnMap, ...]
+
+    @property
+    def raw_table(self) -> str:
+        """The table that keeps the feed's records as read."""
+        return f"raw.{self.source_code}__{self.name}"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The source columns kept in raw, in the contract's order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def mapped(self) -> tuple[ColumnMap, ...]:
+        """The source columns that reach a canonical column."""
+        return tuple(column for column in self.columns if column.to)
+
+
+_FEED_KEYS = {
+    "landing",
+    "reader",
+    "target",
+    "timezone",
+    "coordinate_system",
+    "lateness_days",
+    "refuse",
+    "constants",
+}
+
+
+def read_feed(path: Path, source: Source) -> Feed:
+    """Read one feed's contract; its id is `<source>.<file name>`.
+
+    Raises:
+        ContractError: the contract is wrong; names the file, the column and the fault.
+    """
+    contract = read_contract(path)
+    record = contract.schema_[0]
+    name = path.name.removesuffix(SUFFIX)
+    if contract.id != f"{source.code}.{name}":
+        raise ContractError(f"{path}: id {contract.id!r} must be '{source.code}.{name}', after folder and file")
+    properties = custom_values(record.custom_properties, path)
+    unknown = sorted(set(properties) - _FEED_KEYS)
+    if unknown:
+        raise ContractError(f"{path}: unknown custom properties {unknown}; known are {sorted(_FEED_KEYS)}")
+    feed = validated(
+        Feed,
+        {
+            "timezone": source.timezone,
+            **properties,
+            "id": contract.id,
+            "source_code": source.code,
+            "name": name,
+            "title": contract.name,
+            "title_zh": record.business_name,
+            "version": contract.version,
+            "domain": contract.domain,
+            **contract.description.model_dump(),
+            "description": record.description,
+            "grain": record.data_granularity_description,
+            "columns": [_column_map(column, path) for column in record.properties],
+        },
+        path,
+    )
+    if record.physical_name != feed.raw_table:
+        raise ContractError(f"{path}: physicalName must be {feed.raw_table!r}")
+    return feed
+
+
+def _column_map(column: Property, path: Path) -> dict[str, Any]:
+    """Return a source column's own properties beside its custom ones."""
+    return {
+        "name": column.name,
+        "description": column.description,
+        "classification": column.classification,
+        **custom_values(column.custom_properties, path),
+    }

@@ -1,0 +1,171 @@
+"""Tables of the lake: their columns, limits, sensitivity and what must happen before a value leaves."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from ronghe.contracts.base import ContractError, Declaration, validated
+from ronghe.contracts.odcs import Grade, LogicalType, Property, TypeOptions, custom_values, read_contract
+
+Layer = Literal["raw", "std", "fused", "safe", "mart", "meta"]
+Zone = Literal["restricted", "open"]
+Operator = Literal["keep", "drop", "count", "redact", "replace", "mask", "hash"]
+
+
+class Treatment(Declaration):
+    """What must happen to a value before it leaves the restricted half, in Presidio's words.
+
+    `keep`, `redact`, `replace`, `mask` and `hash` are Presidio operators with their own parameters. `drop` means that
+    the column does not leave; `count` means that it leaves only inside a count that passed the gate. `when` names a
+    boolean column of the same table: the treatment applies to its rows, `otherwise` to the others.
+    """
+
+    operator: Operator
+    params: dict[str, str | int | bool] = Field(default_factory=dict)
+    when: str | None = None
+    otherwise: "Treatment | None" = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"operator": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Treatment":
+        if (self.when is None) != (self.otherwise is None):
+            raise ValueError("a treatment with `when` needs `otherwise`, and the other way round")
+        return self
+
+
+class Tokenise(Declaration):
+    """A column that holds a keyed token instead of the value.
+
+    `service_day`: a random key of the row's service day (`day_column`), so nothing links two days.
+    `purpose`: one key for a declared purpose inside one service.
+    """
+
+    key: Literal["service_day", "purpose"]
+    day_column: str | None = None
+    purpose: str | None = None
+
+
+class Column(Declaration):
+    """A canonical column. `codes` names a code set, `check` a named check, `unit` a UCUM or ISO 4217 unit."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str
+    logical_type: LogicalType
+    physical_type: str
+    classification: Grade
+    required: bool
+    options: TypeOptions
+    element: str
+    treatment: Treatment
+    unit: str | None = None
+    codes: str | None = None
+    check: str | None = None
+    not_after_delivery: bool = False
+    tokenise: Tokenise | None = None
+
+
+class Rung(Declaration):
+    """One step of a roll-up ladder: the keys of a cell at this step."""
+
+    name: str
+    keys: tuple[str, ...]
+
+
+class Table(Declaration):
+    """One table of the lake. `id` is `<layer>.<noun>`; `crosses` is the restricted table a safe table is made from."""
+
+    id: str
+    layer: Layer
+    name: str
+    title: str
+    title_zh: str
+    version: str
+    domain: str
+    purpose: str
+    usage: str
+    limitations: str
+    description: str
+    grain: str
+    zone: Zone
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    any_of: tuple[tuple[str, ...], ...] = ()
+    crosses: str | None = None
+    gate: dict[str, Any] | None = None
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns in the contract's order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """Return a column by name.
+
+        Raises:
+            ContractError: there is none; names the table and its columns.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise ContractError(f"{self.id} has no column {name!r}; it has {', '.join(self.column_names)}")
+
+
+_TABLE_KEYS = {"zone", "any_of", "crosses", "gate"}
+
+
+def read_table(path: Path) -> Table:
+    """Read one table's contract; its id is `<folder>.<file name>`.
+
+    Raises:
+        ContractError: the contract is wrong; names the file, the column and the fault.
+    """
+    contract = read_contract(path)
+    record = contract.schema_[0]
+    layer, name = path.parent.name, path.name.removesuffix(".odcs.yaml")
+    if contract.id != f"{layer}.{name}" or record.physical_name != contract.id:
+        raise ContractError(f"{path}: id and physicalName must be '{layer}.{name}', after folder and file")
+    properties = custom_values(record.custom_properties, path)
+    unknown = sorted(set(properties) - _TABLE_KEYS)
+    if unknown:
+        raise ContractError(f"{path}: unknown custom properties {unknown}; known are {sorted(_TABLE_KEYS)}")
+    keys = sorted((p for p in record.properties if p.primary_key), key=lambda p: p.primary_key_position or 0)
+    return validated(
+        Table,
+        {
+            **properties,
+            "id": contract.id,
+            "layer": layer,
+            "name": name,
+            "title": contract.name,
+            "title_zh": record.business_name,
+            "version": contract.version,
+            "domain": contract.domain,
+            **contract.description.model_dump(),
+            "description": record.description,
+            "grain": record.data_granularity_description,
+            "columns": [_column(column, path) for column in record.properties],
+            "primary_key": [key.name for key in keys],
+        },
+        path,
+    )
+
+
+def _column(column: Property, path: Path) -> dict[str, Any]:
+    """Return a column's own properties beside its custom ones."""
+    if column.physical_type is None:
+        raise ContractError(f"{path}: column {column.name} needs a physicalType")
+    return {
+        "name": column.name,
+        "description": column.description,
+        "logical_type": column.logical_type,
+        "physical_type": column.physical_type,
+        "classification": column.classification,
+        "required": column.required,
+        "options": column.logical_type_options,
+        **custom_values(column.custom_properties, path),
+    }

@@ -1,0 +1,324 @@
+"""The only maker of Spark sessions: a Connect server beside the lake, or a classic session for unit tests.
+
+One machine: `up` starts a server bound to loopback with a token. Delta's commit on a local file system is atomic only
+inside one JVM, so the server inherits a lock on the lake's root (the lease); the operating system frees it when the
+JVM ends, however it ends, and a second JVM is refused. A cluster: `RONGHE_ENGINE_URL` points at its Connect server.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ronghe.contracts.catalogue import builtin_folder
+from ronghe.home import Home
+from ronghe.processes import ServiceState, end_group, group, listening, load_state, save_state
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
+_START_SECONDS = 90
+# A Connect server leaks a little with each session (SPARK-54055); a fresh one costs five seconds.
+_RECYCLE_AGE_SECONDS = 6 * 3600
+_RECYCLE_BYTES = 8 * 2**30
+
+
+class EngineError(RuntimeError):
+    """The engine cannot be started or does not answer; the message says what to do."""
+
+
+def settings(home: Home, port: int) -> dict[str, str]:
+    """Return the server's Spark settings; defaults made for clusters are cut to one machine.
+
+    Measured on two cores: `snapshotPartitions` 50 -> 2 halves a MERGE, `parallelPartitionDiscovery` 10000 -> 4 takes
+    OPTIMIZE and VACUUM from 40 s to 5 s.
+    """
+    cores = os.cpu_count() or 2
+    return {
+        "spark.jars": ",".join(str(jar) for jar in jars()),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.connect.session.manager.defaultSessionTimeout": "30m",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": os.environ.get("RONGHE_ENGINE_MEMORY", "4g"),
+        "spark.local.dir": str(home.engine / "spill"),
+        "spark.sql.warehouse.dir": str(home.engine / "warehouse"),
+        "spark.log.level": "WARN",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(2 * cores),
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(2 * cores),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+        "spark.databricks.delta.optimize.maxThreads": str(cores),
+    }
+
+
+def jar_folder() -> Path:
+    """Return the folder of the locked jars (`RONGHE_JARS`, by default `.jars/` of the checkout)."""
+    return Path(os.environ.get("RONGHE_JARS", builtin_folder() / ".jars"))
+
+
+def locked_jars() -> dict[str, str]:
+    """Return the coordinates of the jars Ronghe needs and their SHA-256."""
+    text = resources.files("ronghe").joinpath("jars.lock").read_text(encoding="utf-8")
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return {line[0]: line[1] for line in lines}
+
+
+def jars() -> tuple[Path, ...]:
+    """Return the locked jars, checked.
+
+    Raises:
+        EngineError: a jar is missing or not the locked one.
+    """
+    found = []
+    for coordinate, digest in locked_jars().items():
+        _, artifact, version = coordinate.split(":")
+        jar = jar_folder() / f"{artifact}-{version}.jar"
+        if not jar.is_file():
+            raise EngineError(f"{jar.name} is not in {jar.parent}. Run `make setup`, which fetches it.")
+        if hashlib.sha256(jar.read_bytes()).hexdigest() != digest:
+            raise EngineError(f"{jar.name} is not the locked file. Remove {jar.parent} and run `make setup`.")
+        found.append(jar)
+    return tuple(found)
+
+
+def token(home: Home) -> str:
+    """Return the token of the home's engine, made once and readable by the owner only."""
+    path = home.service / "engine.token"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), os.fdopen(_create(path), "w") as file:
+            file.write(secrets.token_hex(32))
+    return path.read_text(encoding="ascii")
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+
+
+def state(home: Home) -> ServiceState | None:
+    """Return the running server's state, or none where no server of this home lives."""
+    return load_state(_state_file(home))
+
+
+def _state_file(home: Home) -> Path:
+    return home.service / "engine.json"
+
+
+def up(home: Home) -> ServiceState:
+    """Start the home's server, or return the one that runs with the same settings.
+
+    Raises:
+        EngineError: no JDK, busy port, another engine holds the lake, or the server does not come up.
+    """
+    home.make()
+    port = int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
+    with (home.service / "engine.start.lock").open("w") as start:
+        fcntl.flock(start, fcntl.LOCK_EX)
+        config = _config_hash(home, port)
+        running = state(home)
+        if running and running.config == config:
+            return running
+        if running:
+            down(home)
+        return _start(home, port, config)
+
+
+def _config_hash(home: Home, port: int) -> str:
+    content = json.dumps([settings(home, port), locked_jars(), os.environ.get("JAVA_HOME")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _start(home: Home, port: int, config: str) -> ServiceState:
+    if listening("127.0.0.1", port):
+        raise EngineError(
+            f"Port {port} is in use by another program. Stop it, or set RONGHE_ENGINE_PORT to a free port."
+        )
+    command = _command(home, port)
+    with lease(home) as lock, (home.engine / "engine.log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            env=_environment(home),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,
+        )
+    _await_start(process, port, home)
+    return save_state(_state_file(home), process.pid, port, config)
+
+
+def _command(home: Home, port: int) -> list[str]:
+    options = [part for key, value in settings(home, port).items() for part in ("--conf", f"{key}={value}")]
+    return [
+        str(_spark_home() / "bin" / "spark-submit"),
+        *("--master", f"local[{os.cpu_count() or 2}]"),
+        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+        *options,
+        "spark-internal",
+    ]
+
+
+def _environment(home: Home) -> dict[str, str]:
+    return {
+        **os.environ,
+        TOKEN_VARIABLE: token(home),
+        "SPARK_HOME": str(_spark_home()),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_NO_DAEMONIZE": "1",
+    }
+
+
+def _spark_home() -> Path:
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise EngineError("pyspark is not installed. Run `make setup`.")
+    return Path(spec.origin).parent
+
+
+@contextlib.contextmanager
+def lease(home: Home) -> Iterator[IO[str]]:
+    """Take the right to write the home's lake; children that inherit the file keep it until they end.
+
+    Raises:
+        EngineError: another JVM holds it.
+    """
+    home.restricted_lake.mkdir(parents=True, exist_ok=True)
+    with (home.restricted_lake / ".lease").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EngineError(
+                f"Another engine writes the lake in {home.root}. End it (`ronghe down`), or set RONGHE_HOME."
+            ) from None
+        yield lock
+
+
+def _await_start(process: "subprocess.Popen[bytes]", port: int, home: Home) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise EngineError(f"The engine ended at its start. {_why(home)}")
+        if listening("127.0.0.1", port):
+            return
+        time.sleep(0.1)
+    end_group(process.pid)
+    raise EngineError(f"The engine did not answer within {_START_SECONDS} s. {_why(home)}")
+
+
+def _why(home: Home) -> str:
+    """Return the likely cause, read from the end of the engine's log."""
+    log = home.engine / "engine.log"
+    tail = log.read_text(encoding="utf-8", errors="replace")[-4000:] if log.exists() else ""
+    if "JAVA_HOME is not set" in tail or "java: not found" in tail or "java: command not found" in tail:
+        return "There is no Java: install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)."
+    if "No space left on device" in tail:
+        return f"The disk of {home.root} is full: free some space, or set RONGHE_HOME."
+    return f"Its log is {log}."
+
+
+def down(home: Home) -> bool:
+    """End the home's server with all its children; say whether there was one."""
+    running = state(home)
+    if running:
+        end_group(running.pid)
+    _state_file(home).unlink(missing_ok=True)
+    return running is not None
+
+
+def recycle_if_due(home: Home) -> bool:
+    """Start the server afresh if it is old or large; the caller makes sure that no job uses it.
+
+    Returns:
+        Whether it was started afresh.
+    """
+    running = state(home)
+    if running is None:
+        return False
+    size = sum(p.memory_info().rss for p in group(running.pid))
+    if time.time() - running.started_at < _RECYCLE_AGE_SECONDS and size < _RECYCLE_BYTES:
+        return False
+    down(home)
+    up(home)
+    return True
+
+
+def url(home: Home) -> str:
+    """Return the address of the Connect server jobs talk to.
+
+    Raises:
+        EngineError: no server of this home runs and the environment names none.
+    """
+    if named := os.environ.get("RONGHE_ENGINE_URL"):
+        return named
+    running = state(home)
+    if running is None:
+        raise EngineError(f"No engine runs for {home.root}. Start it with `ronghe up`.")
+    # The client speaks plain text with a token only to a host that is literally `localhost`.
+    return f"sc://localhost:{running.port}"
+
+
+@contextlib.contextmanager
+def session(home: Home, app: str, address: str | None = None) -> Iterator["SparkSession"]:
+    """Open a session of its own on the server and end it afterwards.
+
+    With a dead server the client would retry for ten minutes, so the port is probed first.
+
+    Raises:
+        EngineError: nothing listens at the address.
+    """
+    target = address or url(home)
+    host, _, port = target.removeprefix("sc://").partition(";")[0].rstrip("/").partition(":")
+    if not listening(host, int(port or 15002)):
+        raise EngineError(f"The engine at {target} does not answer. Start it with `ronghe up`, then try again.")
+    if TOKEN_VARIABLE not in os.environ and host == "localhost":
+        os.environ[TOKEN_VARIABLE] = token(home)
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.remote(target).create()
+    spark.addTag(app)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+@contextlib.contextmanager
+def classic_session(home: Home) -> Iterator["SparkSession"]:
+    """Open a session inside this process, for unit tests; it takes the lease of the home's lake like a server.
+
+    Raises:
+        EngineError: another engine holds the lake.
+    """
+    from pyspark.sql import SparkSession
+
+    home.make()
+    skipped = ("spark.connect.", "spark.driver.memory")
+    with lease(home):
+        builder = SparkSession.builder.master("local[2]").appName("ronghe-tests")
+        for key, value in settings(home, 0).items():
+            if not key.startswith(skipped):
+                builder = builder.config(key, value)
+        spark = builder.getOrCreate()
+        try:
+            yield spark
+        finally:
+            spark.stop()

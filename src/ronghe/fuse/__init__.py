@@ -1,0 +1,1 @@
+"""Fusion: one row per organisation and per place, with a trail to the records behind it."""

@@ -1,0 +1,76 @@
+"""Where everything made at run time lies: the two halves of the lake, the service's own files, the simulated truth."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ronghe.contracts.catalogue import builtin_folder
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders below one root (`RONGHE_HOME`, by default `data/` of the checkout)."""
+
+    root: Path
+
+    @classmethod
+    def find(cls) -> "Home":
+        """Return the home that the environment names."""
+        default = builtin_folder() / "data"
+        return cls(Path(os.environ.get("RONGHE_HOME", default)).expanduser().resolve())
+
+    @property
+    def landing(self) -> Path:
+        """Deliveries as they came: `<source>/<the feed's landing pattern>`."""
+        return self.root / "restricted" / "landing"
+
+    @property
+    def engine(self) -> Path:
+        """The engine's spill, staging and log: they may hold rows, so they are restricted."""
+        return self.root / "restricted" / "engine"
+
+    def staging(self, feed_id: str) -> Path:
+        """Return where a feed's records lie between parsing and the engine's write."""
+        return self.engine / "staging" / feed_id
+
+    @property
+    def restricted_lake(self) -> Path:
+        """Tables that only the pipeline and engineers of the restricted half read."""
+        return self.root / "restricted" / "lake"
+
+    @property
+    def open_lake(self) -> Path:
+        """Tables that analysts read."""
+        return self.root / "open" / "lake"
+
+    @property
+    def service(self) -> Path:
+        """State files, keys, Airflow's own files and logs."""
+        return self.root / "service"
+
+    @property
+    def keys(self) -> Path:
+        """Token keys, one file each, readable by the owner only; never in the lake or the repository."""
+        return self.service / "keys"
+
+    @property
+    def logs(self) -> Path:
+        """Logs without row content."""
+        return self.service / "logs"
+
+    @property
+    def truth(self) -> Path:
+        """What the simulation knows; no job reads it."""
+        return self.root / "truth"
+
+    def make(self) -> "Home":
+        """Create the folders, closed to other users of the machine.
+
+        Raises:
+            OSError: the root cannot be written.
+        """
+        for folder in (self.landing, self.engine, self.restricted_lake, self.open_lake, self.logs, self.keys):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.root / "restricted", self.service, self.keys):
+            folder.chmod(0o700)
+        return self

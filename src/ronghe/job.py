@@ -1,0 +1,157 @@
+"""Jobs: arguments, context, and errors that tell no secrets.
+
+A job is a file in `jobs/` with `run(ctx) -> int`: it reads, transforms and writes, and returns how many things (rows,
+deliveries, parts) it worked on; zero means that there was nothing to do.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ronghe import engine
+from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
+from ronghe.home import Home
+from ronghe.lake import Lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Exit codes after sysexits.h: what a retry cannot mend, and what it may.
+EXIT_DATA = 65
+EXIT_TEMPORARY = 75
+EXIT_FAILURE = 1
+
+
+class DataStopped(RuntimeError):
+    """A check that must hold does not: the data stay back until a person has looked."""
+
+
+class JobFailed(RuntimeError):
+    """A job failed for a reason a retry may mend; the message holds no row content."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """A range of business days, both ends included."""
+
+    first: date
+    last: date
+
+    @classmethod
+    def parse(cls, text: str) -> "Days":
+        """Read `2026-11-01..2026-11-07` or one day.
+
+        Raises:
+            ValueError: no date, or the range runs backwards.
+        """
+        first, _, last = text.partition("..")
+        days = cls(date.fromisoformat(first), date.fromisoformat(last or first))
+        if days.last < days.first:
+            raise ValueError(f"the range {text} runs backwards")
+        return days
+
+    def __contains__(self, day: object) -> bool:
+        return isinstance(day, date) and self.first <= day <= self.last
+
+    def list(self) -> tuple[date, ...]:
+        """Return every day of the range."""
+        return tuple(self.first + timedelta(n) for n in range((self.last - self.first).days + 1))
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a job may use. `days` is the range a person asked for, none for whatever is due."""
+
+    home: Home
+    catalogue: Catalogue
+    spark: "SparkSession"
+    lake: Lake
+    feed_id: str | None = None
+    days: Days | None = None
+
+    @property
+    def feed(self) -> Feed:
+        """The feed the job works on.
+
+        Raises:
+            ContractError: the job was started without one, or there is none of that id.
+        """
+        if self.feed_id is None:
+            raise ContractError("this job works on one feed: name it with --feed <source>.<feed>")
+        return self.catalogue.feed(self.feed_id)
+
+
+def run_job(
+    run: Callable[[JobContext], int],
+    name: str,
+    *,
+    feed_id: str | None = None,
+    days: str | None = None,
+    address: str | None = None,
+) -> int:
+    """Run one job in a session of its own and return what it returned.
+
+    Raises:
+        ContractError, DataStopped: a retry cannot mend it.
+        JobFailed, EngineError: a retry may mend it.
+    """
+    home = Home.find().make()
+    found = catalogue()
+    with _without_row_content(home, name), engine.session(home, name, address) as spark:
+        lake = Lake(home, found, spark)
+        return run(JobContext(home, found, spark, lake, feed_id, Days.parse(days) if days else None))
+
+
+@contextmanager
+def _without_row_content(home: Home, name: str) -> Iterator[None]:
+    """Let our own errors pass; keep the text of all others, which may quote rows, in the restricted half."""
+    try:
+        yield
+    except (ContractError, DataStopped, JobFailed, engine.EngineError):
+        raise
+    except Exception as error:
+        log = home.engine / "errors.log"
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n{traceback.format_exc()}\n")
+        condition = getattr(error, "getCondition", lambda: None)()
+        raise JobFailed(
+            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. "
+            f"The whole message may quote rows; it is in {log}."
+        ) from None
+
+
+def _place(error: BaseException) -> str:
+    """Return the last place in our own code that the error passed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if "/ronghe/" in f.filename or "/jobs/" in f.filename] or frames
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+
+
+def job_main(run: Callable[[JobContext], int]) -> None:
+    """Run a job from the command line (`python jobs/<verb>.py`) and exit with a code that says what may help."""
+    module = sys.modules[run.__module__]
+    parser = argparse.ArgumentParser(description=module.__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--feed", help="feed the job works on, <source>.<feed>")
+    parser.add_argument("--days", help="business days, 2026-11-01..2026-11-07; none: whatever is due")
+    arguments = parser.parse_args()
+    name = Path(sys.argv[0]).stem
+    try:
+        count = run_job(run, name, feed_id=arguments.feed, days=arguments.days)
+    except (ContractError, DataStopped) as error:
+        sys.exit(_said(error, EXIT_DATA))
+    except engine.EngineError as error:
+        sys.exit(_said(error, EXIT_TEMPORARY))
+    except JobFailed as error:
+        sys.exit(_said(error, EXIT_FAILURE))
+    sys.stdout.write(f"{name}: {count}\n")
+
+
+def _said(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
+    return code

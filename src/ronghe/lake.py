@@ -1,0 +1,245 @@
+"""The only reader and writer of tables: name -> path and zone, and effects that happen once.
+
+Only Spark writes; reading for people and for bookkeeping goes through delta-rs, which needs no engine. Tables are
+addressed by path, without a metastore. Every write carries a fingerprint: the Delta transaction id with version 1, in
+the same commit as the data, so a write that was done is never done again, whoever was killed in between.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from ronghe import __version__
+from ronghe.contracts import Catalogue, Table
+from ronghe.contracts.base import Declaration
+from ronghe.contracts.ddl import create_table, schema_ddl
+from ronghe.contracts.rules import literal, quoted
+from ronghe.crash import crash_point
+from ronghe.home import Home
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+# Commits that rewrite files or settings, never rows.
+_MAINTENANCE = ("OPTIMIZE", "VACUUM", "SET TBLPROPERTIES", "CREATE TABLE", "CHANGE COLUMN", "REORG")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of a table whose `column` has one of `values`: what a write replaces."""
+
+    column: str
+    values: tuple[str, ...]
+
+    def predicate(self) -> str:
+        """Return the part as a SQL predicate (texts compare with dates too)."""
+        return f"{quoted(self.column)} IN ({', '.join(literal(value) for value in self.values)})"
+
+
+@cache
+def code_version() -> str:
+    """Return the package's version and a hash of its code: a changed rule makes a new fingerprint."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{__version__}+{digest.hexdigest()[:16]}"
+
+
+def digest(*parts: Any) -> str:
+    """Return a SHA-256 over JSON-able parts, equal for equal parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _conflicts(error: BaseException) -> bool:
+    """Say whether Delta refused a commit because another one came first."""
+    condition = getattr(error, "getCondition", lambda: None)()
+    return "DELTA_CONCURRENT" in (condition or "") or "[DELTA_CONCURRENT" in str(error)[:200]
+
+
+_again_after_conflict = retry(
+    retry=retry_if_exception(_conflicts),
+    stop=stop_after_attempt(8),
+    wait=wait_random_exponential(multiplier=0.5, max=10),
+    reraise=True,
+)
+
+
+class Lake:
+    """The tables of one home. Reading metadata needs no session; `read` and the writers do."""
+
+    def __init__(self, home: Home, catalogue: Catalogue, spark: "SparkSession | None" = None) -> None:
+        self.home = home
+        self.catalogue = catalogue
+        self._spark = spark
+
+    @property
+    def spark(self) -> "SparkSession":
+        """The session that reads and writes."""
+        if self._spark is None:
+            raise RuntimeError("this lake was opened without an engine; it can only look up")
+        return self._spark
+
+    def path(self, table_id: str) -> str:
+        """Return where a table lies; its contract's zone decides in which half."""
+        table = self.catalogue.table(table_id)
+        root = self.home.open_lake if table.zone == "open" else self.home.restricted_lake
+        return str(root / table.layer / table.name)
+
+    # -- looking up, without an engine ------------------------------------------------------------------------
+
+    def exists(self, table_id: str) -> bool:
+        """Say whether the table was made."""
+        from deltalake import DeltaTable
+
+        return bool(DeltaTable.is_deltatable(self.path(table_id)))
+
+    def rows(self, table_id: str, columns: Sequence[str] | None = None) -> "pa.Table":
+        """Return a small table as Arrow, empty where it was not made yet."""
+        import pyarrow as pa
+        from deltalake import DeltaTable
+
+        wanted = list(columns or self.catalogue.table(table_id).column_names)
+        if not self.exists(table_id):
+            return pa.table({name: pa.array([], pa.string()) for name in wanted})
+        return DeltaTable(self.path(table_id)).to_pyarrow_table(columns=wanted)
+
+    def version(self, table_id: str) -> int:
+        """Return the last version that changed rows, or -1: maintenance does not make a table newer."""
+        from deltalake import DeltaTable
+
+        if not self.exists(table_id):
+            return -1
+        for commit in DeltaTable(self.path(table_id)).history():
+            if not str(commit.get("operation")).startswith(_MAINTENANCE):
+                return int(commit["version"])
+        return -1
+
+    def is_done(self, table_id: str, fingerprint: str) -> bool:
+        """Say whether a write with this fingerprint is in the table."""
+        from deltalake import DeltaTable
+
+        if not self.exists(table_id):
+            return False
+        return DeltaTable(self.path(table_id)).transaction_version(fingerprint) is not None
+
+    def fingerprint(
+        self,
+        table_id: str,
+        scope: object = None,
+        inputs: Iterable[str] = (),
+        declarations: Iterable[Declaration] = (),
+    ) -> str:
+        """Return the fingerprint of a write.
+
+        Args:
+            table_id: the table written.
+            scope: the days, deliveries or states the write is for.
+            inputs: tables read; their versions count.
+            declarations: what steers the work beside the table's own contract.
+        """
+        versions = sorted((name, self.version(name)) for name in set(inputs))
+        contracts = [self.catalogue.table(table_id).fingerprint(), *(d.fingerprint() for d in declarations)]
+        return digest(table_id, scope, versions, contracts, code_version())
+
+    # -- reading and writing through the engine ---------------------------------------------------------------
+
+    def read(self, table_id: str) -> "DataFrame":
+        """Return a table; one that was declared and not yet written is empty."""
+        if not self.exists(table_id):
+            return self.spark.createDataFrame([], schema_ddl(self.catalogue.table(table_id)))
+        return self.spark.read.format("delta").load(self.path(table_id))
+
+    def append(self, table_id: str, frame: "DataFrame", fingerprint: str) -> bool:
+        """Add rows; say whether they were not there yet."""
+        return self._write(table_id, frame, fingerprint, "append", {})
+
+    def replace(self, table_id: str, frame: "DataFrame", fingerprint: str, part: Part | None = None) -> bool:
+        """Put rows in the place of a part of the table, or of all of it, in one commit.
+
+        Returns:
+            Whether anything was done: an equal fingerprint means that it is there already.
+
+        Raises:
+            pyspark.errors.AnalysisException: a row lies outside the part or breaks a constraint.
+        """
+        options = {"replaceWhere": part.predicate()} if part else {}
+        return self._write(table_id, frame, fingerprint, "overwrite", options)
+
+    @_again_after_conflict
+    def _write(self, table_id: str, frame: "DataFrame", fingerprint: str, mode: str, options: dict[str, str]) -> bool:
+        if self.is_done(table_id, fingerprint):
+            return False
+        table = self._make(table_id)
+        crash_point(f"{table_id}:before")
+        (
+            _conform(frame, table)
+            .write.format("delta")
+            .mode(mode)
+            .options(txnAppId=fingerprint, txnVersion="1", userMetadata=_note(fingerprint), **options)
+            .save(self.path(table_id))
+        )
+        crash_point(f"{table_id}:after")
+        return True
+
+    @_again_after_conflict
+    def merge(self, table_id: str, frame: "DataFrame", fingerprint: str) -> bool:
+        """Make the table equal to the frame by its primary key, touching only rows that differ.
+
+        Returns:
+            Whether anything was done: an equal fingerprint means that it is there already.
+        """
+        if self.is_done(table_id, fingerprint):
+            return False
+        table = self._make(table_id)
+        view = f"merge_{fingerprint[:16]}"
+        _conform(frame, table).createOrReplaceTempView(view)
+        same_key = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in table.primary_key)
+        same_row = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in table.column_names)
+        crash_point(f"{table_id}:before")
+        # MERGE takes no options; it honours the same transaction id from the session (MergeIntoCommand).
+        self.spark.conf.set("spark.databricks.delta.write.txnAppId", fingerprint)
+        self.spark.conf.set("spark.databricks.delta.write.txnVersion", "1")
+        self.spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", _note(fingerprint))
+        try:
+            self.spark.sql(
+                f"MERGE INTO delta.{quoted(self.path(table_id))} t USING {view} s ON {same_key} "
+                f"WHEN MATCHED AND NOT ({same_row}) THEN UPDATE SET * "
+                "WHEN NOT MATCHED THEN INSERT * WHEN NOT MATCHED BY SOURCE THEN DELETE"
+            ).collect()
+        finally:
+            self.spark.conf.unset("spark.databricks.delta.write.txnAppId")
+            self.spark.conf.unset("spark.databricks.delta.write.txnVersion")
+            self.spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
+        crash_point(f"{table_id}:after")
+        return True
+
+    def _make(self, table_id: str) -> Table:
+        """Make the table from its contract if there is none; return the contract."""
+        table = self.catalogue.table(table_id)
+        if not self.exists(table_id):
+            self.spark.sql(create_table(table, self.path(table_id), self.catalogue.codesets)).collect()
+        return table
+
+    def maintain(self, table_id: str) -> None:
+        """Compact small files, and remove files no version of the retention period needs."""
+        where = f"delta.{quoted(self.path(table_id))}"
+        self.spark.sql(f"OPTIMIZE {where}").collect()
+        self.spark.sql(f"VACUUM {where}").collect()
+
+
+def _conform(frame: "DataFrame", table: Table) -> "DataFrame":
+    """Bring a frame to the table's columns, their order and types."""
+    from pyspark.sql import functions as F
+
+    return frame.select(*(F.col(quoted(c.name)).cast(c.physical_type).alias(c.name) for c in table.columns))
+
+
+def _note(fingerprint: str) -> str:
+    return json.dumps({"fingerprint": fingerprint})

@@ -1,0 +1,1 @@
+"""The livelihood marts: passenger flow and social security, counted through the gate."""

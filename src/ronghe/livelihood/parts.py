@@ -1,0 +1,82 @@
+"""Marts are built part by part, a day or a month: which parts are due, and the trail of what was shown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ronghe.job import Days
+from ronghe.lake import Lake, Part, code_version, digest
+from ronghe.privacy import gate
+
+AUDIT = "meta.gate_audit"
+
+
+@dataclass(frozen=True)
+class GatedMart:
+    """A mart of counts about persons: how contributions become rows, and the column its parts are told by."""
+
+    table_id: str
+    part_column: str
+    measures: dict[str, str]
+    as_table: Callable[[DataFrame], DataFrame]
+
+
+def due_parts(lake: Lake, mart: GatedMart, rows: DataFrame, basis: str, days: Days | None) -> dict[str, str]:
+    """Return the parts whose rows, or whatever else they are built from, changed since they were audited.
+
+    Args:
+        lake: read for the audit table.
+        mart: the mart.
+        rows: accepted rows it is built from, with `part_column` and `delivery_id`.
+        basis: hash of everything else the mart is built from.
+        days: parts to look at; none for all.
+
+    Returns:
+        The state of each due part by its value (a date as text): a hash of its deliveries, the basis and the code.
+    """
+    contract = lake.catalogue.table(mart.table_id).fingerprint()
+    found = rows.groupBy(F.col(mart.part_column).cast("string").alias("part")).agg(
+        F.array_sort(F.collect_set("delivery_id")).alias("deliveries")
+    )
+    states = {row["part"]: digest(row["deliveries"], basis, contract, code_version()) for row in found.collect()}
+    audited = {
+        (row["part"], row["state"]) for row in lake.rows(AUDIT).to_pylist() if row["table_name"] == mart.table_id
+    }
+    asked = {day.isoformat() for day in days.list()} if days else set(states)
+    return {part: state for part, state in sorted(states.items()) if part in asked and (part, state) not in audited}
+
+
+def build(lake: Lake, mart: GatedMart, contributions: DataFrame, due: dict[str, str]) -> int:
+    """Publish the due parts of a mart through the gate, then write the audit.
+
+    Args:
+        lake: written.
+        mart: the mart.
+        contributions: one row per contributing event of the due parts, with the ladder's keys.
+        due: the due parts and their states.
+
+    Returns:
+        The number of parts built.
+    """
+    if not due:
+        return 0
+    table = lake.catalogue.table(mart.table_id)
+    policy = gate.GatePolicy.model_validate(table.gate)
+    part = Part(mart.part_column, tuple(due))
+    assigned = gate.assign(contributions.where(part.predicate()), policy).persist()
+    published = mart.as_table(gate.publish(assigned, policy, mart.measures))
+    scope = sorted(due.items())
+    lake.replace(mart.table_id, published, lake.fingerprint(mart.table_id, scope), part)
+    states = lake.spark.createDataFrame(list(due.items()), "part STRING, state STRING")
+    trail = (
+        gate.audit(assigned, policy, by=mart.part_column)
+        .withColumns({"part": F.col(mart.part_column).cast("string"), "table_name": F.lit(mart.table_id)})
+        .withColumn("minimum_count", F.lit(policy.minimum_count))
+        .withColumnsRenamed({"cells": "cell_count", "records": "record_count"})
+        .join(F.broadcast(states), "part")
+    )
+    lake.append(AUDIT, trail, lake.fingerprint(AUDIT, [mart.table_id, scope]))
+    assigned.unpersist()
+    return len(due)

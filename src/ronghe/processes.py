@@ -1,0 +1,82 @@
+"""Processes that Ronghe starts and ends: whole groups, so that no child outlives its parent."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """What a state file says of a service. `config` is a hash of what it was started with; `pid` leads its group."""
+
+    pid: int
+    port: int
+    config: str
+    started_at: float
+
+
+def save_state(path: Path, pid: int, port: int, config: str) -> ServiceState:
+    """Write a service's state file in one step."""
+    found = ServiceState(pid, port, config, time.time())
+    partial = path.with_suffix(".tmp")
+    partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    partial.chmod(0o600)
+    partial.replace(path)
+    return found
+
+
+def load_state(path: Path) -> ServiceState | None:
+    """Return the state of a service that lives, or none."""
+    try:
+        found = ServiceState(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if alive(found.pid) else None
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process runs (a zombie does not)."""
+    try:
+        process = psutil.Process(pid)
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def listening(host: str, port: int, seconds: float = 1.0) -> bool:
+    """Say whether something accepts connections at a port."""
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
+
+
+def group(leader: int) -> list[psutil.Process]:
+    """Return the processes of a group and, with them, all their descendants."""
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getpgid(process.pid) == leader:
+                found[process.pid] = process
+                found |= {child.pid: child for child in process.children(recursive=True)}
+    return list(found.values())
+
+
+def end_group(leader: int) -> None:
+    """Ask a group and its descendants to end, and kill what is left after ten seconds."""
+    members = group(leader)
+    for sign, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        for member in members:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.send_signal(sign)
+        _, members = psutil.wait_procs(members, timeout=seconds)
+        if not members:
+            return

@@ -1,0 +1,1 @@
+"""Quality: Great Expectations over whole tables, from contracts and `expectations/`."""
