@@ -1,13 +1,11 @@
 """Defaults of every DAG: one place for owners, retries, the pool and the closed list of tags."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-import pendulum
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
 TIMEZONE = "Asia/Shanghai"
-FIRST_NIGHT: datetime = pendulum.datetime(2026, 10, 1, tz=TIMEZONE)
 
 # Every task that talks to the engine takes a slot; two keep two cores busy.
 ENGINE_POOL = "engine"
@@ -53,9 +51,12 @@ TAGS = {"layer": ("raw", "fused", "mart", "lake"), "tier": ("1", "2")}
 
 
 def settings(**own: Any) -> dict[str, Any]:
-    """Return what every DAG of Ronghe is made with, beside its own settings."""
+    """Return what every DAG of Ronghe is made with, beside its own settings.
+
+    There is no start date: with one, Airflow would start the last missed night the moment a DAG is first seen, beside
+    the run a person asks for.
+    """
     return {
-        "start_date": FIRST_NIGHT,
         "catchup": False,
         "max_active_runs": 1,
         "default_args": DEFAULT_ARGS,

@@ -15,12 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ronghe.contracts.catalogue import builtin_folder
+from ronghe import jars
 from ronghe.home import Home
 from ronghe.processes import ServiceState, end_group, group, listening, load_state, save_state
 
@@ -46,7 +45,7 @@ def settings(home: Home, port: int) -> dict[str, str]:
     """
     cores = os.cpu_count() or 2
     return {
-        "spark.jars": ",".join(str(jar) for jar in jars()),
+        "spark.jars": ",".join(str(jar) for jar in jars.checked()),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -69,48 +68,19 @@ def settings(home: Home, port: int) -> dict[str, str]:
     }
 
 
-def jar_folder() -> Path:
-    """Return the folder of the locked jars (`RONGHE_JARS`, by default `.jars/` of the checkout)."""
-    return Path(os.environ.get("RONGHE_JARS", builtin_folder() / ".jars"))
-
-
-def locked_jars() -> dict[str, str]:
-    """Return the coordinates of the jars Ronghe needs and their SHA-256."""
-    text = resources.files("ronghe").joinpath("jars.lock").read_text(encoding="utf-8")
-    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
-    return {line[0]: line[1] for line in lines}
-
-
-def jars() -> tuple[Path, ...]:
-    """Return the locked jars, checked.
-
-    Raises:
-        EngineError: a jar is missing or not the locked one.
-    """
-    found = []
-    for coordinate, digest in locked_jars().items():
-        _, artifact, version = coordinate.split(":")
-        jar = jar_folder() / f"{artifact}-{version}.jar"
-        if not jar.is_file():
-            raise EngineError(f"{jar.name} is not in {jar.parent}. Run `make setup`, which fetches it.")
-        if hashlib.sha256(jar.read_bytes()).hexdigest() != digest:
-            raise EngineError(f"{jar.name} is not the locked file. Remove {jar.parent} and run `make setup`.")
-        found.append(jar)
-    return tuple(found)
-
-
 def token(home: Home) -> str:
     """Return the token of the home's engine, made once and readable by the owner only."""
-    path = home.service / "engine.token"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), os.fdopen(_create(path), "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text(encoding="ascii")
+    return secret_file(home.service / "engine.token")
 
 
-def _create(path: Path) -> int:
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+def secret_file(path: Path, content: str | None = None) -> str:
+    """Return the secret in a file, made once (random unless given) and readable by the owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(made, "w", encoding="utf-8") as file:
+            file.write(content or secrets.token_hex(32))
+    return path.read_text(encoding="utf-8")
 
 
 def state(home: Home) -> ServiceState | None:
@@ -142,7 +112,7 @@ def up(home: Home) -> ServiceState:
 
 
 def _config_hash(home: Home, port: int) -> str:
-    content = json.dumps([settings(home, port), locked_jars(), os.environ.get("JAVA_HOME")], sort_keys=True)
+    content = json.dumps([settings(home, port), jars.locked(), os.environ.get("JAVA_HOME")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -79,13 +79,17 @@ def limits(column: Column) -> str | None:
 
 
 def constraints(table: Table, codesets: dict[str, CodeSet]) -> dict[str, str]:
-    """Return the table's CHECK constraints by name: limits and short code sets."""
+    """Return the table's CHECK constraints by name: limits and short code sets.
+
+    Delta takes an unknown (null) result for a breach, so each constraint lets null pass by itself.
+    """
     checks = {}
     for column in table.columns:
         if limit := limits(column):
-            checks[f"{column.name}_range"] = limit
+            checks[f"{column.name}_range"] = f"{quoted(column.name)} IS NULL OR ({limit})"
         codes = codesets[column.codes].codes if column.codes else ()
         if 0 < len(codes) <= _LONGEST_CONSTRAINT:
             values = ", ".join(literal(code.code) for code in codes)
-            checks[f"{column.name}_codes"] = f"{quoted(column.name)} IN ({values})"
+            name = quoted(column.name)
+            checks[f"{column.name}_codes"] = f"{name} IS NULL OR {name} IN ({values})"
     return checks

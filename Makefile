@@ -1,0 +1,57 @@
+# Ronghe: two commands carry a newcomer: `make run` and `make test`. `make help` lists the others.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UNREACHABLE := The package registries cannot be reached (see the lines above): check the network or your proxy, then try again.
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Install what is locked, and fetch the two locked jars
+
+$(VENV)/.ready: requirements.lock pyproject.toml src/ronghe/jars.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is missing: install it (Debian: apt-get install python3.11 python3.11-venv), or name it with PYTHON=..."; exit 1; }
+	@command -v java >/dev/null || { echo "Java is missing: install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made: install python3.11-venv."; exit 1; }
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv || { echo "$(UNREACHABLE)"; exit 1; }
+	@echo "Installing what is locked ..."
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	  $$uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock \
+	  && $$uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . \
+	  || { echo "$(UNREACHABLE)"; exit 1; }
+	@$(BIN)/python -m ronghe.jars
+	@touch $@
+
+run: setup ## Make feeds if there are none, start engine and Airflow, run the night, say what was built
+	@$(BIN)/ronghe simulate --if-empty
+	@$(BIN)/ronghe up
+	@$(BIN)/ronghe run
+	@echo "The services stay up; \`make down\` ends them."
+
+down: ## End Airflow and the engine, with all their children
+	@test ! -x $(BIN)/ronghe || $(BIN)/ronghe down
+
+check: setup ## Format, lint, types, imports and contracts: under a minute, no Java
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pytest -q tests/contracts
+
+test: check ## Run every test
+	@$(BIN)/pytest -q tests
+
+fmt: setup ## Format the code and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: setup ## Resolve the dependencies anew
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	  $$uv pip compile -q --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+
+clean: down ## Remove everything made at run time; asks first
+	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
+
+.PHONY: help setup run down check test fmt lock clean

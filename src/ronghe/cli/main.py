@@ -1,0 +1,152 @@
+"""The `ronghe` command: make feeds, start and end the services, run the night, look at what came of it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from ronghe.contracts import ContractError
+from ronghe.home import Home
+
+app = typer.Typer(
+    name="ronghe",
+    help="Ronghe (融合): fuse government data, with privacy built in.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn the errors we know into one sentence that says what to do, and an exit code of 1."""
+    from ronghe.engine import EngineError
+    from ronghe.job import DataStopped, JobFailed
+    from ronghe.orchestration.service import AirflowError
+
+    try:
+        yield
+    except (AirflowError, ContractError, DataStopped, EngineError, JobFailed) as error:
+        _end(str(error))
+    except OSError as error:
+        if error.errno == 28:
+            _end(f"The disk is full ({error.filename or Home.find().root}): free some space, or set RONGHE_HOME.")
+        if error.errno in (13, 30):
+            _end(f"{error.filename} cannot be written: give this user the right, or set RONGHE_HOME.")
+        raise
+
+
+def _end(sentence: str) -> None:
+    typer.secho(sentence, fg="red", err=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def simulate(
+    scale: Annotated[float, typer.Option(help="1 makes about 500,000 records; all counts follow.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 20261123,
+    days: Annotated[int, typer.Option(min=1, help="Business days, one file of each feed a day.")] = 28,
+    last_day: Annotated[str, typer.Option(help="Last business day, YYYY-MM-DD.")] = "2026-11-22",
+    if_empty: Annotated[bool, typer.Option(help="Do nothing if the landing zone holds deliveries.")] = False,
+) -> None:
+    """Make the feeds of three cities in the landing zone, with known defects; the truth is kept aside."""
+    from ronghe.simulate import simulate as make
+
+    home = Home.find()
+    with clear_errors():
+        home.make()
+        if if_empty and any(path.is_file() for path in home.landing.rglob("*")):
+            typer.echo(f"The landing zone holds deliveries: {home.landing}")
+            return
+        summary = make(
+            home.landing, home.truth, scale=scale, seed=seed, days=days, last_day=date.fromisoformat(last_day)
+        )
+        for feed in summary.feeds:
+            typer.echo(f"{feed.feed:26} {feed.deliveries:3} deliveries, {feed.read:8,} records")
+
+
+@app.command()
+def up() -> None:
+    """Start the engine and Airflow, or leave them as they run."""
+    from ronghe.cli.services import start
+
+    with clear_errors():
+        start(Home.find().make())
+
+
+@app.command()
+def down() -> None:
+    """End Airflow and the engine, with all their children."""
+    from ronghe.cli.services import stop
+
+    with clear_errors():
+        stop(Home.find())
+
+
+@app.command()
+def run(
+    days: Annotated[str | None, typer.Option(help="Business days 2026-11-01..2026-11-07; none: what is due.")] = None,
+) -> None:
+    """Run the night's work through Airflow and follow it: ingest, fuse, then the nightly outputs."""
+    from ronghe.cli.night import run_night
+
+    with clear_errors():
+        if not run_night(Home.find(), days):
+            raise typer.Exit(1)
+
+
+@app.command()
+def status() -> None:
+    """Show what ran, what is in the lake, and what waits for a person."""
+    from ronghe.cli.status import show_status
+
+    with clear_errors():
+        show_status(Home.find())
+
+
+@app.command()
+def quarantine(
+    scope: Annotated[str | None, typer.Argument(help="A source or a feed; none: all.")] = None,
+    records: Annotated[bool, typer.Option(help="Show the records too; they hold personal data.")] = False,
+    limit: Annotated[int, typer.Option(help="At most so many records.")] = 20,
+) -> None:
+    """Show which records broke which rule, where they are, and what to do."""
+    from ronghe.cli.status import show_quarantine
+
+    with clear_errors():
+        show_quarantine(Home.find(), scope, records, limit)
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A query; none: a shell.")] = None,
+    output: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
+) -> None:
+    """Ask the open half of the lake in DuckDB's SQL.
+
+    Tables are schemas and names: safe.organisation, safe.place, safe.division, mart.passenger_flow,
+    mart.social_security. In the shell, `.tables` lists them, `.schema mart.passenger_flow` explains one, `.quit`
+    leaves.
+
+    Examples:
+      ronghe sql "SELECT * FROM mart.passenger_flow LIMIT 5"
+
+      ronghe sql -f csv "SELECT service_date, sum(in_count) FROM mart.passenger_flow GROUP BY 1 ORDER BY 1"
+    """
+    from ronghe.cli.query import QueryError, run_query, shell
+
+    with clear_errors():
+        try:
+            if query is None:
+                shell(Home.find())
+            else:
+                sys.stdout.write(run_query(Home.find(), query, output))
+        except QueryError as error:
+            _end(str(error))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,131 @@
+"""A DuckDB shell over the open half: tables are read by delta-rs, nothing else can be reached from it."""
+
+import sys
+
+import duckdb
+from deltalake import DeltaTable
+
+from ronghe.contracts import Table, catalogue
+from ronghe.home import Home
+from ronghe.lake import Lake
+
+FORMATS = ("table", "csv", "json")
+
+
+class QueryError(RuntimeError):
+    """A query is wrong; the message is DuckDB's and says where."""
+
+
+def open_tables(home: Home) -> list[Table]:
+    """Return the tables of the open half that exist."""
+    lake = Lake(home, catalogue())
+    return [t for t in catalogue().tables.values() if t.zone == "open" and lake.exists(t.id)]
+
+
+def connect(home: Home) -> duckdb.DuckDBPyConnection:
+    """Open a database with the open tables in schemas `safe` and `mart`, and no way to files or the network."""
+    connection = duckdb.connect(config={"python_enable_replacements": "false"})
+    lake = Lake(home, catalogue())
+    for table in open_tables(home):
+        connection.sql(f"CREATE SCHEMA IF NOT EXISTS {table.layer}")
+        staged = f"{table.layer}__{table.name}"
+        connection.register(staged, DeltaTable(lake.path(table.id)).to_pyarrow_dataset())
+        connection.sql(f"CREATE VIEW {table.id} AS FROM {staged}")
+        connection.sql(f"COMMENT ON VIEW {table.id} IS {_quoted(table.description)}")
+    connection.sql("SET enable_external_access = false")
+    connection.sql("SET TimeZone = 'UTC'")
+    connection.sql("SET lock_configuration = true")
+    return connection
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def run_query(home: Home, query: str, output: str = "table") -> str:
+    """Run one query and return its result as text.
+
+    Raises:
+        QueryError: the query is wrong, the format is unknown, or there is nothing to query yet.
+    """
+    if output not in FORMATS:
+        raise QueryError(f"format {output!r} is none of {', '.join(FORMATS)}")
+    if not open_tables(home):
+        raise QueryError("The open half is empty. Run the night first: `make run`, or `ronghe run`.")
+    return _run(connect(home), query, output)
+
+
+def _run(connection: duckdb.DuckDBPyConnection, query: str, output: str) -> str:
+    try:
+        result = connection.sql(query)
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from None
+    if result is None:
+        return ""
+    if output == "table":
+        return f"{result}\n"
+    frame = result.df()
+    if output == "csv":
+        return str(frame.to_csv(index=False))
+    return str(frame.to_json(orient="records", force_ascii=False, date_format="iso")) + "\n"
+
+
+def explain(table_id: str) -> str:
+    """Return what a table and its columns mean."""
+    table = catalogue().table(table_id)
+    lines = [f"{table.id}: {table.description}", f"one row: {table.grain}", table.usage]
+    for column in table.columns:
+        unit = f" [{column.unit}]" if column.unit and column.unit != "1" else ""
+        lines.append(f"  {column.name:28} {column.physical_type:14} {column.description}{unit}")
+    return "\n".join(lines) + "\n"
+
+
+def shell(home: Home) -> None:
+    """Read queries from the terminal, one statement up to a semicolon, until `.quit` or the end of the input."""
+    if not open_tables(home):
+        raise QueryError("The open half is empty. Run the night first: `make run`, or `ronghe run`.")
+    connection = connect(home)
+    _with_history(home)
+    sys.stdout.write("DuckDB over the open half. `.tables` lists, `.schema TABLE` explains, `.quit` leaves.\n")
+    statement = ""
+    while True:
+        try:
+            line = input("   ...> " if statement else "ronghe> ")
+        except (EOFError, KeyboardInterrupt):
+            sys.stdout.write("\n")
+            return
+        if not statement and line.strip().startswith("."):
+            if line.strip() == ".quit":
+                return
+            sys.stdout.write(_command(home, line.strip()))
+            continue
+        statement += line + "\n"
+        if statement.strip().endswith(";"):
+            sys.stdout.write(_answer(connection, statement))
+            statement = ""
+
+
+def _with_history(home: Home) -> None:
+    """Give the prompt arrow keys, where the terminal library is there."""
+    try:
+        import readline
+    except ImportError:
+        return
+    readline.parse_and_bind("tab: complete")
+    readline.set_completer(lambda text, n: [*(t.id for t in open_tables(home) if t.id.startswith(text)), None][n])
+
+
+def _command(home: Home, line: str) -> str:
+    name, _, argument = line.partition(" ")
+    if name == ".tables":
+        return "".join(f"{t.id:28} {t.title_zh}  {t.description}\n" for t in open_tables(home))
+    if name == ".schema" and argument.strip() in {t.id for t in open_tables(home)}:
+        return explain(argument.strip())
+    return f"{line}: .tables, .schema TABLE or .quit\n"
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, statement: str) -> str:
+    try:
+        return _run(connection, statement, "table")
+    except QueryError as error:
+        return f"{error}\n"

@@ -1,0 +1,33 @@
+"""Start and end what the night needs."""
+
+import time
+
+import typer
+
+from ronghe import engine
+from ronghe.home import Home
+from ronghe.orchestration import service
+from ronghe.orchestration.client import Airflow
+
+POOL, POOL_SLOTS = "engine", 2
+
+
+def start(home: Home) -> None:
+    """Start engine and Airflow, and make the pool every engine task takes a slot of."""
+    began = time.monotonic()
+    running = engine.up(home)
+    typer.echo(f"engine   localhost:{running.port}")
+    airflow = service.up(home)
+    with Airflow.connect(home) as client:
+        client.ensure_pool(POOL, POOL_SLOTS, "Slots of the one Spark engine")
+    seconds = time.monotonic() - began
+    typer.echo(
+        f"airflow  http://localhost:{airflow.port}  user {service.USER}, password {service.password(home)}  "
+        f"({seconds:.0f} s)"
+    )
+
+
+def stop(home: Home) -> None:
+    """End Airflow first, so that no task is left without its engine."""
+    ended = [name for name, end in (("airflow", service.down), ("engine", engine.down)) if end(home)]
+    typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")

@@ -1,0 +1,190 @@
+"""Deliveries: what lies in the landing zone, and the ledger of what became of it."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ronghe.contracts import ContractError, Feed
+from ronghe.contracts.ddl import schema_ddl
+from ronghe.lake import Lake, digest
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+LEDGER = "meta.delivery"
+# A file a source is still writing carries one of these, and is left alone until it is renamed.
+_UNFINISHED = (".tmp", ".part", ".filepart")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One file of one feed. `delivery_id` follows from feed, path and content, so it is the same on every look."""
+
+    feed_id: str
+    source_code: str
+    business_date: date
+    path: str
+    content_sha256: str
+    byte_count: int
+    delivery_id: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """What became of a delivery; see the code set `delivery_event`."""
+
+    delivery: Delivery
+    event_code: str
+    contract_version: str
+    encoding: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    reason: str | None = None
+
+    def row(self, recorded_at: datetime) -> dict[str, Any]:
+        """Return the event as a row of the ledger."""
+        delivery = self.delivery
+        return {
+            "delivery_id": delivery.delivery_id,
+            "event_code": self.event_code,
+            "feed_id": delivery.feed_id,
+            "source_code": delivery.source_code,
+            "business_date": delivery.business_date,
+            "path": delivery.path,
+            "content_sha256": delivery.content_sha256,
+            "byte_count": delivery.byte_count,
+            "encoding": self.encoding,
+            "read_count": self.counts.get("read"),
+            "accepted_count": self.counts.get("accepted"),
+            "deduplicated_count": self.counts.get("deduplicated"),
+            "quarantined_count": self.counts.get("quarantined"),
+            "reason": self.reason,
+            "contract_version": self.contract_version,
+            "recorded_at": recorded_at,
+        }
+
+
+def discover(feed: Feed, landing: Path) -> tuple[Delivery, ...]:
+    """Return the feed's deliveries in the landing zone, oldest business day first.
+
+    Raises:
+        ContractError: a file lies in a folder whose name is no date.
+    """
+    pattern = feed.landing.replace("{business_date}", "*")
+    folder = landing / feed.source_code
+    found = [_delivery(feed, path, folder) for path in folder.glob(pattern) if _finished(path)]
+    return tuple(sorted(found, key=lambda d: (d.business_date, d.path)))
+
+
+def _finished(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and not path.name.endswith(_UNFINISHED)
+
+
+def _delivery(feed: Feed, path: Path, folder: Path) -> Delivery:
+    relative = path.relative_to(folder).as_posix()
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    name = f"{feed.source_code}/{relative}"
+    return Delivery(
+        feed_id=feed.id,
+        source_code=feed.source_code,
+        business_date=_business_date(feed, relative, name),
+        path=name,
+        content_sha256=sha256,
+        byte_count=path.stat().st_size,
+        delivery_id=digest(feed.id, name, sha256)[:20],
+    )
+
+
+def _business_date(feed: Feed, relative: str, name: str) -> date:
+    """Read the business day out of a delivery's path, where the landing pattern has it."""
+    parts = re.split(r"(\{business_date\}|\*)", feed.landing)
+    known = {"{business_date}": r"(?P<day>[^/]+)", "*": "[^/]*"}
+    found = re.fullmatch("".join(known.get(part, re.escape(part)) for part in parts), relative)
+    try:
+        return date.fromisoformat(found["day"]) if found else date.min
+    except (ValueError, IndexError):
+        raise ContractError(
+            f"{feed.id}: {name} has no business day (YYYY-MM-DD) where {feed.landing!r} wants one. "
+            "Ask the source to deliver into a folder named after the day."
+        ) from None
+
+
+class Ledger:
+    """The append-only list of what became of each delivery of one feed (`meta.delivery`)."""
+
+    def __init__(self, lake: Lake, feed: Feed) -> None:
+        self._lake = lake
+        self._feed = feed
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the feed's events, in no order."""
+        rows = self._lake.rows(LEDGER).to_pylist()
+        return [row for row in rows if row["feed_id"] == self._feed.id]
+
+    def unseen(self, found: Iterable[Delivery]) -> tuple[Delivery, ...]:
+        """Return deliveries that were not landed yet, or were rejected under another version of the contract."""
+        seen = {
+            row["delivery_id"]
+            for row in self.events()
+            if row["event_code"] != "rejected" or row["contract_version"] == self._feed.version
+        }
+        return tuple(delivery for delivery in found if delivery.delivery_id not in seen)
+
+    def landed_content(self) -> dict[str, str]:
+        """Return the path under which each content was landed, by its SHA-256."""
+        return {row["content_sha256"]: row["path"] for row in self.events() if row["event_code"] == "landed"}
+
+    def unclaimed(self) -> tuple[Delivery, ...]:
+        """Return deliveries that were landed and not accepted yet, oldest business day first."""
+        events = self.events()
+        accepted = {row["delivery_id"] for row in events if row["event_code"] == "accepted"}
+        names = Delivery.__dataclass_fields__
+        waiting = [
+            Delivery(**{name: row[name] for name in names})
+            for row in events
+            if row["event_code"] == "landed" and row["delivery_id"] not in accepted
+        ]
+        return tuple(sorted(waiting, key=lambda d: (d.business_date, d.path)))
+
+    def read_counts(self) -> dict[str, int]:
+        """Return how many records each landed delivery has, by its id."""
+        return {r["delivery_id"]: r["read_count"] for r in self.events() if r["event_code"] == "landed"}
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Write events, each once however often it is recorded.
+
+        An event that is in the ledger already (a rerun after a kill) is left as it is.
+        """
+        seen = {(row["delivery_id"], row["event_code"], row["contract_version"]) for row in self.events()}
+        new = [e for e in events if (e.delivery.delivery_id, e.event_code, e.contract_version) not in seen]
+        if not new:
+            return
+        now = datetime.now(UTC).replace(tzinfo=None)
+        rows = [event.row(now) for event in new]
+        content = [{**row, "recorded_at": None} for row in rows]
+        frame = self._lake.spark.createDataFrame(rows, schema_ddl(self._lake.catalogue.table(LEDGER)))
+        self._lake.append(LEDGER, frame, digest(LEDGER, content, now.isoformat()))
+
+
+def accepted_ids(lake: Lake, table_ids: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids of the accepted deliveries behind std tables: what has come in, whatever else is on its way."""
+    feeds = {feed.id for feed in lake.catalogue.feeds.values() if feed.target in set(table_ids)}
+    rows = lake.rows(LEDGER, ["delivery_id", "event_code", "feed_id"]).to_pylist()
+    return tuple(sorted(r["delivery_id"] for r in rows if r["event_code"] == "accepted" and r["feed_id"] in feeds))
+
+
+def accepted_deliveries(lake: Lake) -> "DataFrame":
+    """Return the ids of every accepted delivery, as column `delivery_id`."""
+    from pyspark.sql import functions as F
+
+    events = lake.read(LEDGER)
+    return events.where(F.col("event_code") == "accepted").select("delivery_id").distinct()
+
+
+def accepted_rows(lake: Lake, table_id: str) -> "DataFrame":
+    """Return a std table's rows of accepted deliveries; nothing else is read downstream of the ingest."""
+    return lake.read(table_id).join(accepted_deliveries(lake), "delivery_id", "left_semi")

@@ -1,0 +1,278 @@
+"""What every reader gives: text columns, numbered records, and a defect on each record that is not whole."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from ronghe.contracts.base import ContractError
+from ronghe.contracts.source import Reader
+from ronghe.ingest.encodings import UNDECODABLE
+
+BATCH_RECORDS = 50_000
+BATCH_CHARACTERS = 64 << 20  # wide records end a batch earlier, so that memory stays bounded
+NAMES_SHOWN = 20
+
+TORN = "torn"
+UNDECODABLE_CELL = "undecodable"
+OVERSIZED = "oversized"
+
+TEXT = "text"
+BINARY = "binary data, or UTF-16 without a byte-order mark"
+WORKBOOK = "a ZIP archive"
+MARKUP = "XML or HTML"
+_MAGIC = (
+    (b"PK\x03\x04", f"{WORKBOOK}, as .xlsx workbooks are"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file (.xls) or an encrypted workbook"),
+    (b"%PDF", "a PDF"),
+    (b"\x1f\x8b", "gzip"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"PAR1", "Parquet"),
+    (b"SQLite format 3", "a SQLite database"),
+)
+
+
+class RejectedFile(Exception):
+    """The file as a whole cannot be taken.
+
+    The message says what is wrong and what to do; it holds names of columns, sheets and files, places and counts, and
+    never the value of a cell.
+
+    Attributes:
+        reason: a short code: `schema_drift`, `not_csv`, `not_xml`, `not_xlsx`, `empty`, `entity_or_dtd`, `too_large`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RecordStream(Iterator[pa.RecordBatch]):
+    """The records of one file, batch by batch.
+
+    Attributes:
+        encoding: how the file's bytes were read; None where the format leaves no choice (XLSX).
+        schema: `record_number`, `defect`, then the contract's columns.
+    """
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], columns: tuple[str, ...], encoding: str | None) -> None:
+        self._batches = batches
+        self.schema = record_schema(columns)
+        self.encoding = encoding
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        """Return the next batch.
+
+        Raises:
+            RejectedFile: a fault that shows only on the way; the batches before it must not be kept.
+        """
+        return next(self._batches)
+
+
+def record_schema(columns: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of every batch of a feed with these columns."""
+    return pa.schema(
+        [
+            pa.field("record_number", pa.int64(), nullable=False),
+            pa.field("defect", pa.string()),
+            *(pa.field(name, pa.string()) for name in columns),
+        ]
+    )
+
+
+def open_records(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tuple[str, ...]) -> RecordStream:
+    """Open a file as a stream of records, in bounded memory.
+
+    Args:
+        path: the file; what it holds decides, not its name.
+        reader: the contract's reader.
+        columns: the columns to keep; batches have them in this order.
+        refuse: columns of the file that are dropped while reading and appear nowhere.
+
+    Returns:
+        Batches of about 50,000 records: `record_number` counts from 1 without the header, `defect` is null, `torn`,
+        `undecodable` or `oversized`, and each cell is the text as read, untrimmed. Null is a cell that is not there or
+        cannot be trusted. The encoding, and for CSV and XLSX the header, are checked before this returns.
+
+    Raises:
+        RejectedFile: the file cannot be taken; raised here, or later by the stream.
+        ContractError: the reader and the columns contradict each other.
+    """
+    if not reader.header and refuse:
+        raise ContractError("a feed without header cannot refuse columns: list all of them in order and `ignore` some")
+    if both := set(columns) & set(refuse):
+        raise ContractError(f"columns {sorted(both)} are both kept and refused: choose one")
+    if path.stat().st_size == 0:
+        raise RejectedFile("empty", f"{path.name} has no bytes: ask the source to send it again")
+    # Each format's library is loaded only where a feed of that format is read.
+    if reader.format == "csv":
+        from ronghe.ingest.csv_records import open_csv
+
+        return open_csv(path, reader, columns, refuse)
+    if reader.format == "xml":
+        from ronghe.ingest.xml_records import open_xml
+
+        return open_xml(path, reader, columns, refuse)
+    from ronghe.ingest.xlsx_records import open_xlsx
+
+    return open_xlsx(path, reader, columns, refuse)
+
+
+def looks_like(path: Path) -> str:
+    """Say in words what the first bytes of a file look like."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"<"):
+        return MARKUP
+    if text.startswith((b"{", b"[{")):
+        return "JSON"
+    return BINARY if b"\0" in head else TEXT
+
+
+def not_of_format(path: Path, format: str) -> RejectedFile:
+    """Return the rejection of a file whose content is not what the contract declares."""
+    return RejectedFile(
+        f"not_{format}",
+        f"{path.name} is declared {format} and looks like {looks_like(path)}. The content counts, not the file name:"
+        f" ask the source for {format}, or correct `format` and `encoding` in the contract's reader",
+    )
+
+
+def header_names(header: Sequence[str]) -> list[str]:
+    """Return the names in a header without the spaces and byte-order marks around them."""
+    return [name.strip("\ufeff \t\r\n\u3000") for name in header]
+
+
+def positions(path: Path, header: Sequence[str], columns: tuple[str, ...], refuse: tuple[str, ...]) -> list[int]:
+    """Return the place of each kept column in a header, whose order is free.
+
+    Raises:
+        RejectedFile: `schema_drift`, with the names that are missing, unexpected or doubled.
+    """
+    names = header_names(header)
+    counts = Counter(names)
+    expected = {*columns, *refuse}
+    if not expected & set(names):
+        # The first record may be data, so what was found is not shown.
+        raise RejectedFile(
+            "schema_drift",
+            f"{path.name}: none of the contract's columns stand in the first of its records ({len(names)} cells):"
+            " the header is missing, or encoding or delimiter differ from the contract's reader",
+        )
+    unexpected = [name or f"(unnamed, {place})" for place, name in enumerate(names, 1) if name not in expected]
+    missing = expected - set(names)
+    doubled = {name for name in expected if counts[name] > 1}
+    if missing or unexpected or doubled:
+        raise drift(path, missing=missing, unexpected=unexpected, doubled=doubled)
+    return [names.index(name) for name in columns]
+
+
+def drift(path: Path, **differences: Sequence[str] | set[str]) -> RejectedFile:
+    """Return the rejection of a file whose columns are not the contract's.
+
+    Args:
+        path: the file.
+        differences: names by kind of difference; kinds without names are left out.
+    """
+    found = "; ".join(f"{kind}: {_listed(names)}" for kind, names in differences.items() if names)
+    return RejectedFile(
+        "schema_drift",
+        f"{path.name}: the columns are not the contract's. {found}. Update the contract (`to`, `ignore` or"
+        " `refuse` for each column) or ask the source to send what was agreed",
+    )
+
+
+def _listed(names: Sequence[str] | set[str]) -> str:
+    """Return names for a message: sorted, at most twenty, printable, none long enough to be a value."""
+    shown = sorted(names)[:NAMES_SHOWN]
+    text = ", ".join(UNDECODABLE.sub("\ufffd", name[:60]) for name in shown)
+    return f"{text} and {len(names) - len(shown)} more" if len(names) > len(shown) else text
+
+
+class Batches:
+    """Turns rows of cells into record batches.
+
+    Each block of rows becomes Arrow arrays at once: many small lists that live long cost the garbage collector more
+    than reading costs.
+
+    Args:
+        columns: names of the kept columns.
+        places: where each of them stands in a row.
+    """
+
+    def __init__(self, columns: tuple[str, ...], places: Sequence[int]) -> None:
+        self._schema = record_schema(columns)
+        self._places = places
+        self._blocks: list[list[pa.Array]] = []
+        self._waiting = 0
+        self._characters = 0
+        self._records = 0
+
+    def add(
+        self, rows: Sequence[Sequence[str | None]], defects: Mapping[int, str], characters: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Take rows and yield a batch once enough have come.
+
+        Args:
+            rows: the next records, all of one width.
+            defects: defects by place in `rows`.
+            characters: about how much text the rows hold.
+        """
+        if rows:
+            self._blocks.append(self._arrays(rows, defects))
+            self._waiting += len(rows)
+            self._characters += characters
+        if self._waiting >= BATCH_RECORDS or self._characters >= BATCH_CHARACTERS:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[pa.RecordBatch]:
+        """Yield what is left, if anything."""
+        if self._blocks:
+            columns = [pa.concat_arrays(chunks) for chunks in zip(*self._blocks, strict=True)]
+            self._blocks, self._waiting, self._characters = [], 0, 0
+            yield pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _arrays(self, rows: Sequence[Sequence[str | None]], defects: Mapping[int, str]) -> list[pa.Array]:
+        """Return the columns of a block of rows."""
+        first = self._records + 1
+        self._records += len(rows)
+        found = [defects.get(place) for place in range(len(rows))] if defects else None
+        cells = list(zip(*rows, strict=True))
+        return [
+            pa.array(range(first, first + len(rows)), pa.int64()),
+            pa.nulls(len(rows), pa.string()) if found is None else pa.array(found, pa.string()),
+            *(pa.array(cells[place], pa.string()) for place in self._places),
+        ]
+
+
+def mend_cells(cells: list[str | None], places: Sequence[int], limit: int, bad: re.Pattern[str]) -> str | None:
+    """Null a row's kept cells that cannot be trusted, in place, and return the row's defect.
+
+    Args:
+        cells: the row.
+        places: where its kept columns stand; other cells are not looked at.
+        limit: how many characters a cell may have.
+        bad: finds characters that stand for undecodable bytes.
+    """
+    defect = None
+    for place in places:
+        cell = cells[place]
+        if cell is None:
+            continue
+        if bad.search(cell):
+            cells[place], defect = None, UNDECODABLE_CELL
+        elif len(cell) > limit:
+            cells[place], defect = None, defect or OVERSIZED
+    return defect

@@ -1,0 +1,124 @@
+"""A client of Airflow's REST API: start runs, follow their tasks."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ronghe.home import Home
+from ronghe.orchestration import service
+
+ENDED = ("success", "failed")
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """A task of a run as Airflow reports it; `seconds` is none until it ends."""
+
+    dag_id: str
+    task_id: str
+    state: str
+    seconds: float | None
+
+
+class Airflow:
+    """One authorised connection to the home's Airflow."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    @classmethod
+    @contextmanager
+    def connect(cls, home: Home) -> Iterator["Airflow"]:
+        """Log in and give a connection.
+
+        Raises:
+            AirflowError: Airflow does not run, or refuses.
+        """
+        running = service.state(home)
+        if running is None:
+            raise service.AirflowError(f"No Airflow runs for {home.root}. Start it with `ronghe up`.")
+        base = f"http://localhost:{running.port}"
+        login = {"username": service.USER, "password": service.password(home)}
+        with httpx.Client(base_url=base, timeout=30, transport=httpx.HTTPTransport(retries=3)) as client:
+            answer = client.post("/auth/token", json=login)
+            if answer.is_error:
+                raise service.AirflowError(f"Airflow refuses the login ({answer.status_code}).")
+            client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            yield cls(client)
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._client.request(method, f"/api/v2{path}", **options)
+        if answer.is_error:
+            raise service.AirflowError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:300]}")
+        return answer.json() if answer.content else None
+
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Make a pool, or set its size."""
+        body = {"name": name, "slots": slots, "description": description}
+        if any(pool["name"] == name for pool in self._call("GET", "/pools")["pools"]):
+            self._call("PATCH", f"/pools/{name}", json=body)
+        else:
+            self._call("POST", "/pools", json=body)
+
+    def await_dags(self, dag_ids: set[str], seconds: float = 60) -> None:
+        """Wait until Airflow has read the DAGs.
+
+        Raises:
+            AirflowError: one is missing in the end; quotes the import errors.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            known = {dag["dag_id"] for dag in self._call("GET", "/dags", params={"limit": 200})["dags"]}
+            if dag_ids <= known:
+                return
+            time.sleep(0.5)
+        errors = self._call("GET", "/importErrors")["import_errors"]
+        said = "; ".join(error["stack_trace"].strip().splitlines()[-1] for error in errors) or "no import error"
+        raise service.AirflowError(f"Airflow has not read {sorted(dag_ids - known)}: {said}")
+
+    def trigger(self, dag_id: str, days: str | None = None) -> str:
+        """Start a run and return its id."""
+        body = {"logical_date": None, "conf": {"days": days} if days else {}}
+        return str(self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def runs(self, dag_id: str, limit: int = 10) -> list[dict[str, Any]]:
+        """Return the newest runs of a DAG, newest first."""
+        params: dict[str, Any] = {"order_by": "-run_after", "limit": limit}
+        return list(self._call("GET", f"/dags/{dag_id}/dagRuns", params=params)["dag_runs"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run."""
+        return str(self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
+        """Return the tasks of a run."""
+        found = self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return [TaskState(dag_id, t["task_id"], t["state"] or "waiting", t["duration"]) for t in found]
+
+    def follow(self, runs: list[tuple[str, str]], report: Callable[[TaskState], None]) -> dict[str, str]:
+        """Watch runs until all have ended; report each task when it ends.
+
+        Returns:
+            The state of each run by its DAG's id.
+        """
+        told: set[tuple[str, str, str]] = set()
+        states: dict[str, str] = {}
+        while len(states) < len(runs):
+            for dag_id, run_id in runs:
+                if dag_id in states:
+                    continue
+                state = self.run_state(dag_id, run_id)
+                for task in self.tasks(dag_id, run_id):
+                    if task.state in (*ENDED, "skipped", "upstream_failed", "up_for_retry"):
+                        key = (dag_id, task.task_id, task.state)
+                        if key not in told:
+                            told.add(key)
+                            report(task)
+                if state in ENDED:
+                    states[dag_id] = state
+            time.sleep(0.5)
+        return states

@@ -1,0 +1,173 @@
+"""Start and end Airflow on this machine: one process group, loopback, its own files under the home."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ronghe import engine
+from ronghe.contracts.catalogue import builtin_folder
+from ronghe.home import Home
+from ronghe.processes import ServiceState, end_group, listening, load_state, save_state
+
+USER = "admin"
+_START_SECONDS = 120
+_READY_PATHS = ("metadatabase", "scheduler", "dag_processor")
+
+
+class AirflowError(RuntimeError):
+    """Airflow cannot be started or does not answer; the message says what to do."""
+
+
+def port() -> int:
+    """Return the port of Airflow's API and pages."""
+    return int(os.environ.get("RONGHE_AIRFLOW_PORT", "8080"))
+
+
+def environment(home: Home) -> dict[str, str]:
+    """Return the environment Airflow runs in: no examples, no reports home, few workers, loopback only."""
+    code = builtin_folder()
+    database = home.service / "airflow" / "airflow.db"
+    own = {
+        "AIRFLOW_HOME": str(home.service / "airflow"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "3",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(code / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(code / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_password_file(home)),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://localhost:{port()}/execution/",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port()),
+        "AIRFLOW__API__BASE_URL": f"http://localhost:{port()}",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__EXPOSE_CONFIG": "False",
+        "AIRFLOW__API__SECRET_KEY": _secret(home, "api_secret"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home, "jwt_secret"),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.logs / "airflow"),
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+        "AIRFLOW_CONN_SPARK_CONNECT": json.dumps(
+            {"conn_type": "spark_connect", "host": "localhost", "port": _engine_port(home)}
+        ),
+        engine.TOKEN_VARIABLE: engine.token(home),
+        "RONGHE_HOME": str(home.root),
+        "GX_ANALYTICS_ENABLED": "false",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    return {**os.environ, **own}
+
+
+def _engine_port(home: Home) -> int:
+    running = engine.state(home)
+    return running.port if running else int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
+
+
+def _secret(home: Home, name: str) -> str:
+    """Return a secret of this home, made once and readable by the owner only."""
+    return engine.secret_file(home.service / f"airflow.{name}")
+
+
+def _password_file(home: Home) -> Path:
+    return home.service / "airflow.passwords.json"
+
+
+def password(home: Home) -> str:
+    """Return the password of Airflow's one user, made once and readable by the owner only."""
+    path = _password_file(home)
+    if not path.exists():
+        engine.secret_file(path, json.dumps({USER: secrets.token_urlsafe(12)}))
+    return str(json.loads(path.read_text(encoding="utf-8"))[USER])
+
+
+def _state_file(home: Home) -> Path:
+    return home.service / "airflow.json"
+
+
+def state(home: Home) -> ServiceState | None:
+    """Return the running Airflow's state, or none."""
+    return load_state(_state_file(home))
+
+
+def up(home: Home) -> ServiceState:
+    """Start Airflow, or return the one that runs with the same settings.
+
+    Raises:
+        AirflowError: its port is busy, or it does not come up.
+    """
+    home.make()
+    password(home)
+    with (home.service / "airflow.start.lock").open("w") as start:
+        fcntl.flock(start, fcntl.LOCK_EX)
+        settings = environment(home)
+        relevant = {k: v for k, v in settings.items() if k.startswith(("AIRFLOW", "RONGHE"))}
+        config = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+        running = state(home)
+        if running and running.config == config and listening("127.0.0.1", running.port):
+            return running
+        down(home)
+        return _start(home, settings, config)
+
+
+def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
+    if listening("127.0.0.1", port()):
+        raise AirflowError(
+            f"Port {port()} is in use by another program. Stop it, or set RONGHE_AIRFLOW_PORT to a free port."
+        )
+    command = shutil.which("airflow", path=settings["PATH"])
+    if command is None:
+        raise AirflowError("Airflow is not installed. Run `make setup`.")
+    (home.service / "airflow").mkdir(parents=True, exist_ok=True)
+    with (home.logs / "airflow.log").open("ab") as log:
+        process = subprocess.Popen(
+            [command, "standalone"],
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    started = save_state(_state_file(home), process.pid, port(), config)
+    _await_health(process, home)
+    return started
+
+
+def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
+    """Wait until the database, the scheduler and the DAG processor report that they are well."""
+    import httpx
+
+    address = f"http://localhost:{port()}/api/v2/monitor/health"
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AirflowError(f"Airflow ended at its start. Its log is {home.logs / 'airflow.log'}.")
+        try:
+            health = httpx.get(address, timeout=2).json()
+            if all((health.get(part) or {}).get("status") == "healthy" for part in _READY_PATHS):
+                return
+        except (httpx.HTTPError, ValueError):
+            pass
+        time.sleep(0.5)
+    down(home)
+    raise AirflowError(f"Airflow did not come up within {_START_SECONDS} s. Its log is {home.logs / 'airflow.log'}.")
+
+
+def down(home: Home) -> bool:
+    """End Airflow with all its children; say whether it ran."""
+    running = state(home)
+    if running:
+        end_group(running.pid)
+    _state_file(home).unlink(missing_ok=True)
+    return running is not None

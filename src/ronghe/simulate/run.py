@@ -1,0 +1,58 @@
+"""The one entry point: make all feeds for a window of days, then write down the truth."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+from ronghe.simulate.delivery import Window
+from ronghe.simulate.enterprises import write_enterprises
+from ronghe.simulate.social_security import write_social_security
+from ronghe.simulate.stations import PLACES
+from ronghe.simulate.swipes import write_swipes
+from ronghe.simulate.truth import SimulationSummary, TruthLog
+
+
+def simulate(
+    landing: Path,
+    truth: Path,
+    *,
+    scale: float = 1.0,
+    seed: int = 20261123,
+    days: int = 28,
+    last_day: date = date(2026, 11, 22),
+) -> SimulationSummary:
+    """Write one file per feed and day below `landing`, and what is true of them below `truth`.
+
+    The same arguments give the same bytes. Files of an earlier run with the same names are replaced; others stay.
+
+    Args:
+        landing: folder of the deliveries, `<source>/<feed>/<business date>/<file>`.
+        truth: folder of the truth (deliveries, defects, identifiers, organisations, places, summary).
+        scale: 1 gives about 430,000 swipes, 60,000 contributions and 10,000 registrations in 28 days.
+        seed: any number from 0; every feed draws from streams of its own below it.
+        days: number of days. Swipes, contributions, changes and defects grow with it; the register's stock does not.
+        last_day: business date of the last day.
+
+    Returns:
+        What was written, by feed.
+
+    Raises:
+        ValueError: scale or days is not positive, or the seed is negative.
+    """
+    if scale <= 0 or days < 1 or seed < 0:
+        raise ValueError(f"need scale > 0, days >= 1, seed >= 0; got {scale}, {days}, {seed}")
+    first_day = last_day - timedelta(days=days - 1)
+    window = Window(
+        landing=landing,
+        days=tuple(first_day + timedelta(days=offset) for offset in range(days)),
+        scale=scale,
+        seed=seed,
+    )
+    log = TruthLog()
+    write_swipes(window, log)
+    # The register comes first: the truth about an organisation is the register's where it has any.
+    write_enterprises(window, log)
+    write_social_security(window, log)
+    log.places.extend(place.as_truth() for place in PLACES)
+    summary = log.summary(seed=seed, scale=scale, days=window.days)
+    log.write(truth, summary)
+    return summary

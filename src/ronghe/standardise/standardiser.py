@@ -1,0 +1,201 @@
+"""From records as read to canonical rows: one pass of native expressions compiled from the feed's contract.
+
+parse -> normalise -> code -> check -> tokenise -> deduplicate. Every record gets exactly one fate: a row of std, a
+line in quarantine with all its reasons, or a duplicate of a row that stands.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from ronghe.contracts import Catalogue, ColumnMap, ContractError, Feed, Table
+from ronghe.contracts import Column as Canonical
+from ronghe.contracts.ddl import raw_column
+from ronghe.contracts.rules import quoted, row_rules
+from ronghe.privacy.keys import KeyStore
+from ronghe.standardise.coordinates import with_wgs84
+from ronghe.standardise.normalisers import NORMALISERS
+from ronghe.standardise.tokens import key_frame, tokenise
+
+# Prefix of a value's text before it is parsed, so that a fault can tell what was there from what was not.
+_TEXT = "text__"
+
+
+def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogue) -> DataFrame:
+    """Parse records and say what is wrong with each.
+
+    Args:
+        raw: the feed's raw table, any deliveries; all text.
+        deliveries: `delivery_id`, `business_date` of the deliveries to take.
+        feed: the feed's contract.
+        catalogue: the declarations in force.
+
+    Returns:
+        One row per record: the target's canonical columns (tokens not made yet), `business_date`, `reasons` (array,
+        empty for a right record) and `record` (the record as JSON).
+    """
+    table = catalogue.table(feed.target)
+    frame = raw.join(F.broadcast(deliveries), "delivery_id").withColumn("source_code", F.lit(feed.source_code))
+    frame = frame.withColumn("record", F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns))))
+    frame = _with_texts(frame, feed)
+    frame = _with_codes(frame, feed, table, catalogue)
+    frame = frame.withColumns({name: _typed(name, column, feed, table) for name, column in _filled(feed).items()})
+    empty = {c.name: F.lit(None).cast(c.physical_type) for c in table.columns if c.name not in frame.columns}
+    frame = frame.withColumns(empty) if empty else frame
+    if feed.coordinate_system != "WGS-84" and "longitude" in table.column_names:
+        frame = with_wgs84(frame, "longitude", "latitude", feed.coordinate_system)
+    return frame.withColumn("reasons", _reasons(feed, table)).select(
+        *table.column_names, "business_date", "reasons", "record"
+    )
+
+
+def _filled(feed: Feed) -> dict[str, ColumnMap | None]:
+    """Return the canonical columns the feed fills: from a source column, or (none) from a constant."""
+    filled: dict[str, ColumnMap | None] = dict.fromkeys(feed.constants)
+    return filled | {str(column.to): column for column in feed.mapped}
+
+
+def _with_texts(frame: DataFrame, feed: Feed) -> DataFrame:
+    """Add each value as normalised text, null where the source says that there is none."""
+    texts = {f"{_TEXT}{name}": F.lit(value) for name, value in feed.constants.items()}
+    for column in feed.mapped:
+        text = F.col(quoted(raw_column(column.name)))
+        present = F.when(~F.trim(text).isin(*feed.reader.null_tokens), text)
+        texts[f"{_TEXT}{column.to}"] = reduce(lambda c, n: n(c), _normalisers(column, feed), present)
+    return frame.withColumns(texts)
+
+
+def _normalisers(column: ColumnMap, feed: Feed) -> Iterable[Callable[[Column], Column]]:
+    for name in column.normalise:
+        if name not in NORMALISERS:
+            raise ContractError(
+                f"{feed.id}: column {column.name} asks for normaliser {name!r}; there are {', '.join(NORMALISERS)}"
+            )
+        yield NORMALISERS[name]
+
+
+def _with_codes(frame: DataFrame, feed: Feed, table: Table, catalogue: Catalogue) -> DataFrame:
+    """Join each coded column's text with the spellings of its code set, one small table each."""
+    spark = frame.sparkSession
+    for name in _filled(feed):
+        codes = table.column(name).codes
+        if codes is None:
+            continue
+        spellings = spark.createDataFrame(list(catalogue.codeset(codes).spellings()), "spelling STRING, code STRING")
+        spellings = spellings.select(F.col("spelling").alias(f"{_TEXT}{name}"), F.col("code").alias(f"code__{name}"))
+        frame = frame.join(F.broadcast(spellings), f"{_TEXT}{name}", "left")
+    return frame
+
+
+def _typed(name: str, column: ColumnMap | None, feed: Feed, table: Table) -> Column:
+    """Return a value in its canonical type, null where it cannot be read as one."""
+    target = table.column(name)
+    text = F.col(f"{_TEXT}{name}")
+    if target.codes:
+        return F.col(f"code__{name}")
+    if target.logical_type in ("date", "timestamp"):
+        pattern = (column.format if column else None) or ("yyyy-MM-dd" if target.logical_type == "date" else None)
+        local = F.try_to_timestamp(text, F.lit(pattern)) if pattern else F.try_to_timestamp(text)
+        return local.cast("date") if target.logical_type == "date" else F.to_utc_timestamp(local, feed.timezone)
+    if target.logical_type == "string":
+        return text
+    return _number(text, target, column.factor if column else None)
+
+
+def _number(text: Column, target: Canonical, factor: float | None) -> Column:
+    """Return a number, a whole number or a truth value; a factor is applied before rounding to the column's scale."""
+    if factor is None:
+        return text.try_cast(target.physical_type)
+    return (text.try_cast("DECIMAL(24,6)") * F.lit(factor).cast("DECIMAL(12,4)")).try_cast(target.physical_type)
+
+
+def _reasons(feed: Feed, table: Table) -> Column:
+    """Return every reason against a record; a record that could not be read whole has that one reason."""
+    faults = [_unparsed(name, table.column(name)) for name in _filled(feed)]
+    faults += [_breach(rule.reason, rule.predicate) for rule in row_rules(table, feed.timezone)]
+    found = F.array_compact(F.array(*faults))
+    return F.when(F.col("defect").isNotNull(), F.array(F.col("defect"))).otherwise(found)
+
+
+def _unparsed(name: str, target: Canonical) -> Column:
+    """Return the reason against a value that is there and could not be read; a missing one is another rule's."""
+    reason = F.lit(f"{'code' if target.codes else 'format'}:{name}")
+    return F.when(F.col(f"{_TEXT}{name}").isNotNull() & F.col(name).isNull(), reason)
+
+
+def _breach(reason: str, predicate: str) -> Column:
+    """Return the reason where a rule is broken. `required` is silent where the value was there but unreadable."""
+    rule, _, name = reason.partition(":")
+    broken = ~F.coalesce(F.expr(predicate), F.lit(True))
+    if rule == "required":
+        text = f"{_TEXT}{name}"
+        # Columns nothing fills have no text; the catalogue refuses those that are required.
+        broken = broken & F.expr(f"{quoted(text)} IS NULL") if name not in _PROVIDED else broken
+    return F.when(broken, F.lit(reason))
+
+
+_PROVIDED = frozenset({"source_code", "delivery_id", "record_number"})
+
+
+def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> DataFrame:
+    """Replace identifiers by keyed tokens, as the table's contract declares.
+
+    A card's key is the random key of its service day. A record later than the feed's lateness window gets a key of its
+    day and delivery: it changes counts, and pairs with nothing delivered in time (guard rail 3).
+    """
+    frame = right
+    for column in table.columns:
+        if column.tokenise is None:
+            continue
+        if column.tokenise.key == "purpose":
+            frame = frame.withColumn("key_id", F.lit(f"purpose_{column.tokenise.purpose}"))
+        else:
+            frame = frame.withColumn("key_id", _day_key(str(column.tokenise.day_column), feed.lateness_days))
+        key_ids = [row["key_id"] for row in frame.select("key_id").distinct().collect()]
+        known = key_frame(frame.sparkSession, keys.ensure(key_ids))
+        frame = tokenise(frame, column.name, "key_id", known, column.name).drop("key_id")
+    return frame
+
+
+def _day_key(day_column: str, lateness_days: int) -> Column:
+    day = F.date_format(day_column, "yyyy-MM-dd")
+    late = F.concat(F.lit("late_"), day, F.lit("_"), F.col("delivery_id"))
+    in_time = F.date_diff("business_date", day_column) <= lateness_days
+    return F.when(in_time, F.concat(F.lit("day_"), day)).otherwise(late)
+
+
+def with_standing(right: DataFrame, present: DataFrame | None, key: tuple[str, ...]) -> DataFrame:
+    """Say of each right row which row stands for its key.
+
+    Args:
+        right: rows without reasons, with `business_date`, `delivery_id`, `record_number`.
+        present: the table's rows of other deliveries, or none where there are none.
+        key: the table's primary key; nulls count as equal.
+
+    Returns:
+        The rows with `kept_delivery_id` and `kept_record_number`: their own where they stand. A row that was there
+        before stands; among new ones the earliest business day, delivery and position.
+    """
+    order = Window.partitionBy(*key).orderBy("business_date", "delivery_id", "record_number")
+    frame = right.withColumns({f"first_{name}": F.first(name).over(order) for name in ("delivery_id", "record_number")})
+    kept: Mapping[str, Column] = {f"kept_{name}": F.col(f"first_{name}") for name in ("delivery_id", "record_number")}
+    if present is not None:
+        standing = present.select(
+            *(F.col(k).alias(f"present_{k}") for k in key),
+            F.col("delivery_id").alias("present_delivery"),
+            F.col("record_number").alias("present_record"),
+        )
+        same = reduce(lambda a, b: a & b, (F.col(k).eqNullSafe(F.col(f"present_{k}")) for k in key))
+        frame = frame.join(standing, same, "left")
+        kept = {
+            "kept_delivery_id": F.coalesce("present_delivery", "first_delivery_id"),
+            "kept_record_number": F.coalesce("present_record", "first_record_number"),
+        }
+    return frame.withColumns(dict(kept))
+
+
+def stands() -> Column:
+    """Return whether a row stands for its key itself."""
+    return (F.col("kept_delivery_id") == F.col("delivery_id")) & (F.col("kept_record_number") == F.col("record_number"))

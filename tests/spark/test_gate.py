@@ -1,0 +1,458 @@
+"""The disclosure gate, case by case, against a plain reading of its rule, and against an adversary.
+
+Small cases have days, places and hours, k = 3, and count rows. `people(4, ...)` are four persons who are seen nowhere
+else; a cell is written `(grain, day, place, hour): rows`.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from ronghe.privacy import gate
+from ronghe.privacy.gate import GateError, GatePolicy
+
+pytestmark = pytest.mark.spark
+
+K = 3
+SCHEMA = "kind string, day string, place string, hour int, person string, direction string"
+LADDER = [
+    {"name": "1h", "keys": ["kind", "day", "place", "hour"]},
+    {"name": "day", "keys": ["kind", "day", "place"]},
+    {"name": "all_places", "keys": ["kind", "day"]},
+]
+PLAIN = GatePolicy.model_validate({"minimum_count": K, "contributor": "person", "rungs": LADDER})
+ASPECTS = {"column": "direction", "kind": "kind", "measured": {"metro": ["in", "out"], "bus": ["in"]}}
+DIRECTED = GatePolicy.model_validate({**PLAIN.model_dump(), "aspects": ASPECTS})
+
+
+class Row(NamedTuple):
+    kind: str
+    day: str
+    place: str
+    hour: int
+    person: str | None
+    direction: str
+
+
+class Cell(NamedTuple):
+    position: int
+    keys: tuple[object, ...]
+
+
+def people(
+    count: int, place: str, hour: int, day: str = "mon", kind: str = "metro", direction: str = "in"
+) -> list[Row]:
+    """One row each for `count` persons who are seen only here."""
+    names = [f"{kind}-{day}-{place}-{hour}-{direction}-{i}" for i in range(count)]
+    return [Row(kind, day, place, hour, name, direction) for name in names]
+
+
+def contributions(spark: SparkSession, rows: Iterable[Row]) -> DataFrame:
+    return spark.createDataFrame(list(rows), SCHEMA)
+
+
+def shown(assigned: DataFrame, policy: GatePolicy = PLAIN) -> dict[tuple[object, ...], int]:
+    """Published row counts by (grain, day, place, hour)."""
+    published = gate.publish(assigned, policy, {"row_count": "count(*)"}).collect()
+    return {(r.grain_code, r.day, r.place, r.hour): r.row_count for r in published}
+
+
+def audited(assigned: DataFrame, policy: GatePolicy = PLAIN) -> dict[str, tuple[int, int]]:
+    return {r.grain_code: (r.cells, r.records) for r in gate.audit(assigned, policy).collect()}
+
+
+# The rule, case by case ------------------------------------------------------------------------------------------
+
+
+def test_cells_stay_finest_when_all_are_large(spark: SparkSession) -> None:
+    assigned = gate.assign(contributions(spark, people(3, "A", 8) + people(5, "B", 9)), PLAIN)
+    assert shown(assigned) == {("1h", "mon", "A", 8): 3, ("1h", "mon", "B", 9): 5}
+    assert assigned.columns == [*Row._fields, "gate_rung"]
+
+
+def test_small_cells_move_up_together_when_their_rest_is_large(spark: SparkSession) -> None:
+    rows = people(2, "A", 8) + people(1, "A", 9) + people(6, "A", 10)
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {("day", "mon", "A", None): 3, ("1h", "mon", "A", 10): 6}
+
+
+def test_small_rest_absorbs_the_smallest_sibling(spark: SparkSession) -> None:
+    rows = people(1, "A", 8) + people(6, "A", 9) + people(4, "A", 10) + people(5, "A", 11)
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {
+        ("day", "mon", "A", None): 5,
+        ("1h", "mon", "A", 9): 6,
+        ("1h", "mon", "A", 11): 5,
+    }
+
+
+def test_small_rest_absorbs_the_first_key_when_siblings_tie(spark: SparkSession) -> None:
+    rows = people(4, "A", 12) + people(4, "A", 10) + people(4, "A", 11) + people(1, "A", 23)
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert ("1h", "mon", "A", 10) not in shown(assigned)
+    assert shown(assigned)["day", "mon", "A", None] == 5
+
+
+def test_small_rest_absorbs_the_finer_cell_when_a_finer_and_a_coarser_tie(spark: SparkSession) -> None:
+    coarser = people(2, "A", 8) + people(2, "A", 9)
+    rows = coarser + people(4, "B", 8) + people(1, "C", 8)
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {("day", "mon", "A", None): 4, ("all_places", "mon", None, None): 5}
+
+
+def test_small_rest_climbs_when_nothing_is_shown_below(spark: SparkSession) -> None:
+    rows = people(1, "A", 8) + people(1, "A", 9) + people(2, "B", 8) + people(7, "C", 8)
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {("all_places", "mon", None, None): 4, ("1h", "mon", "C", 8): 7}
+
+
+def test_climbing_rest_absorbs_a_whole_rest_cell_of_another_key(spark: SparkSession) -> None:
+    rows = people(1, "A", 8) + people(2, "B", 8) + people(2, "B", 9) + people(9, "C", 8)
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {("all_places", "mon", None, None): 5, ("1h", "mon", "C", 8): 9}
+
+
+def test_whole_key_is_suppressed_when_it_is_small(spark: SparkSession) -> None:
+    rows = people(1, "A", 8) + people(1, "B", 8) + people(3, "A", 8, day="tue")
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {("1h", "tue", "A", 8): 3}
+    assert audited(assigned) == {"1h": (1, 3), "day": (0, 0), "all_places": (0, 0), "suppressed": (1, 2)}
+
+
+def test_small_cell_is_suppressed_when_the_ladder_has_one_rung(spark: SparkSession) -> None:
+    policy = GatePolicy.model_validate({**PLAIN.model_dump(), "rungs": LADDER[:1]})
+    assigned = gate.assign(contributions(spark, people(2, "A", 8) + people(3, "A", 9)), policy)
+    assert shown(assigned, policy) == {("1h", "mon", "A", 9): 3}
+
+
+def test_size_counts_persons_and_not_rows(spark: SparkSession) -> None:
+    rows = people(2, "A", 8) * 5 + people(3, "A", 9) * 2
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {("day", "mon", "A", None): 16}
+
+
+def test_rest_counts_a_person_of_two_small_cells_once(spark: SparkSession) -> None:
+    twice = [row._replace(person=f"p{i}") for hour in (8, 9) for i, row in enumerate(people(2, "A", hour))]
+    assigned = gate.assign(contributions(spark, twice + people(5, "B", 8)), PLAIN)
+    assert shown(assigned) == {("all_places", "mon", None, None): 9}
+
+
+def test_row_without_contributor_is_counted_and_adds_no_person(spark: SparkSession) -> None:
+    unknown = [row._replace(person=None) for row in people(9, "A", 8)]
+    rows = unknown + people(2, "A", 8) + people(3, "A", 9) + unknown[:1] * 3
+    assert shown(gate.assign(contributions(spark, rows), PLAIN)) == {("day", "mon", "A", None): 17}
+    assert audited(gate.assign(contributions(spark, unknown), PLAIN))["suppressed"] == (1, 9)
+
+
+def test_cell_moves_up_when_one_measured_direction_is_small(spark: SparkSession) -> None:
+    eight = people(9, "A", 8) + people(2, "A", 8, direction="out")
+    nine = people(9, "A", 9) + people(3, "A", 9, direction="out")
+    ten = people(3, "A", 10)
+    assigned = gate.assign(contributions(spark, eight + nine + ten), DIRECTED)
+    assert shown(assigned, DIRECTED) == {("day", "mon", "A", None): 26}
+    assert shown(gate.assign(contributions(spark, eight + nine + ten), PLAIN)).keys() == {
+        ("1h", "mon", "A", hour) for hour in (8, 9, 10)
+    }
+
+
+def test_direction_that_is_not_measured_is_not_asked_for(spark: SparkSession) -> None:
+    rows = people(3, "A", 8, kind="bus") + people(3, "A", 8, kind="metro")
+    assigned = gate.assign(contributions(spark, rows), DIRECTED)
+    assert [r.kind for r in gate.publish(assigned, DIRECTED, {"n": "count(*)"}).collect()] == ["bus"]
+    assert audited(assigned, DIRECTED)["suppressed"] == (1, 3)
+
+
+def test_cell_carries_the_coarser_columns_that_its_keys_determine(spark: SparkSession) -> None:
+    grid = spark.createDataFrame(
+        [(f"p{i}", *place) for i, place in enumerate([("a1", "a")] * 3 + [("a2", "a")] * 2 + [("b1", "b")])],
+        "person string, place string, district string",
+    )
+    rungs = [
+        {"name": "place", "keys": ["place"]},
+        {"name": "district", "keys": ["district"]},
+        {"name": "city", "keys": ["city"]},
+    ]
+    policy = GatePolicy.model_validate({**PLAIN.model_dump(), "minimum_count": 2, "rungs": rungs})
+    assigned = gate.assign(grid.withColumn("city", F.lit("x")), policy)
+    published = gate.publish(assigned, policy, {"n": "count(*)"})
+    assert published.columns == ["place", "district", "city", "grain_code", "n"]
+    assert {tuple(row) for row in published.collect()} == {
+        ("a1", "a", "x", "place", 3),
+        (None, None, "x", "city", 3),
+    }
+
+
+# Refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_null_key_is_refused_by_name(spark: SparkSession) -> None:
+    rows = contributions(spark, people(3, "A", 8)).withColumn("place", F.lit(None).cast("string"))
+    with pytest.raises(GateError, match=r"'place': 3"):
+        gate.assign(rows, PLAIN)
+
+
+@pytest.mark.parametrize(("column", "value"), [("direction", "out"), ("direction", None), ("kind", "ferry")])
+def test_undeclared_aspect_is_refused(spark: SparkSession, column: str, value: str | None) -> None:
+    row = people(1, "A", 8, kind="bus")[0]._replace(**{column: value})
+    with pytest.raises(GateError, match=f"{row.kind}/{row.direction or 'null'}"):
+        gate.assign(contributions(spark, [*people(3, "A", 8), row]), DIRECTED)
+
+
+def test_ladder_is_refused_when_a_key_lies_in_two_coarser_keys(spark: SparkSession) -> None:
+    rungs = [{"name": "place", "keys": ["place"]}, {"name": "day", "keys": ["day"]}]
+    policy = GatePolicy.model_validate({**PLAIN.model_dump(), "rungs": rungs})
+    with pytest.raises(GateError, match="'place' does not roll up to 'day'"):
+        gate.assign(contributions(spark, people(3, "A", 8) + people(3, "A", 8, day="tue")), policy)
+
+
+def test_missing_and_reserved_columns_are_refused(spark: SparkSession) -> None:
+    rows = contributions(spark, people(3, "A", 8))
+    with pytest.raises(GateError, match="no column .*'person'"):
+        gate.assign(rows.drop("person"), PLAIN)
+    with pytest.raises(GateError, match="already have a column 'gate_rung'"):
+        gate.assign(rows.withColumn("gate_rung", F.lit("1h")), PLAIN)
+    for measures in ({}, {"hour": "count(*)"}, {"grain_code": "count(*)"}):
+        with pytest.raises(GateError, match="measures"):
+            gate.publish(gate.assign(rows, PLAIN), PLAIN, measures)
+
+
+def test_publishing_fails_when_rows_were_filtered_after_assign(spark: SparkSession) -> None:
+    assigned = gate.assign(contributions(spark, people(3, "A", 8)), PLAIN)
+    with pytest.raises(PySparkException, match="below the minimum count"):
+        shown(assigned.where("person not like '%-0'"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"minimum_count": 1},
+        {"minimum": 3},
+        {"contributor": "day"},
+        {"contributor": "gate_rung"},
+        {"rungs": []},
+        {"rungs": [*LADDER, LADDER[0]]},
+        {"rungs": [LADDER[1], LADDER[0]]},
+        {"rungs": [LADDER[0], {"name": "suppressed", "keys": ["day"]}]},
+        {"rungs": [{"name": "1h", "keys": ["day", "hour; drop"]}]},
+        {"aspects": ASPECTS, "rungs": [*LADDER, {"name": "total", "keys": ["day"]}]},
+        {"aspects": {**ASPECTS, "measured": {"bus": []}}},
+        {"aspects": {**ASPECTS, "column": "person"}},
+    ],
+    ids=str,
+)
+def test_policy_is_refused_when_it_makes_no_sense(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        GatePolicy.model_validate({**PLAIN.model_dump(), **change})
+
+
+def test_policy_needs_a_minimum_count() -> None:
+    with pytest.raises(ValidationError, match="minimum_count"):
+        GatePolicy.model_validate({"contributor": "person", "rungs": LADDER})
+
+
+# Random contributions, for the properties ------------------------------------------------------------------------
+
+
+def random_rows(seed: int, days: int = 40) -> list[Row]:
+    """Days of differing density, for buses and the metro; a tenth of the rows have no contributor."""
+    rng = random.Random(seed)
+    rows = []
+    for day in range(days):
+        busiest = rng.choice([2, 3, 5, 8, 14])
+        for kind, directions in ASPECTS["measured"].items():
+            for place in "ABC"[: rng.randint(1, 3)]:
+                for hour in range(rng.randint(1, 4)):
+                    for direction in directions:
+                        who = [rng.choice([None, *range(9)] * 2 + [None]) for _ in range(rng.randint(0, busiest))]
+                        names = [None if i is None else f"{kind}{day}{place}{hour}{i}" for i in who]
+                        moved = [n if n is None or rng.random() < 0.8 else f"{kind}{day}{n[-1]}" for n in names]
+                        rows += [Row(kind, f"d{day:02}", place, hour, name, direction) for name in moved]
+    rng.shuffle(rows)
+    return rows
+
+
+def size(rows: Iterable[Row], policy: GatePolicy) -> int:
+    """Distinct persons; with aspects, the least over the measured ones. All rows are of one kind."""
+    rows = list(rows)
+    if policy.aspects is None:
+        return len({row.person for row in rows} - {None})
+    measured = policy.aspects.measured[rows[0].kind]
+    return min(len({row.person for row in rows if row.direction == name} - {None}) for name in measured)
+
+
+def cell_at(row: Row, position: int, policy: GatePolicy) -> Cell:
+    return Cell(position, tuple(getattr(row, key) for key in policy.rungs[position].keys))
+
+
+def plain_gate(rows: list[Row], policy: GatePolicy) -> dict[Cell, list[Row]]:
+    """The rule of the gate's docstring word for word, slowly; small cells of the last rung included."""
+    cells: dict[Cell, list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[cell_at(row, 0, policy)].append(row)
+    for position in range(1, len(policy.rungs)):
+        rests: dict[Cell, list[Row]] = defaultdict(list)
+        for cell in [c for c, members in cells.items() if size(members, policy) < policy.minimum_count]:
+            members = cells.pop(cell)
+            rests[cell_at(members[0], position, policy)] += members
+        for rest, members in rests.items():
+            under = [c for c, others in cells.items() if cell_at(others[0], position, policy) == rest]
+            if size(members, policy) < policy.minimum_count and under:
+                members += cells.pop(min(under, key=lambda c: (size(cells[c], policy), *c)))
+        cells.update(rests)
+    return dict(cells)
+
+
+def cells_of(assigned: DataFrame, policy: GatePolicy) -> dict[Cell | None, list[Row]]:
+    """The gate's cells; None holds what is suppressed."""
+    cells: dict[Cell | None, list[Row]] = defaultdict(list)
+    for *values, rung in assigned.collect():
+        row = Row(*values)
+        cells[cell_at(row, policy.rung_names.index(rung), policy) if rung else None].append(row)
+    return dict(cells)
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=str)
+
+
+@pytest.mark.parametrize("policy", [PLAIN, DIRECTED], ids=["plain", "directed"])
+def test_gate_agrees_with_a_plain_reading_of_its_rule(spark: SparkSession, policy: GatePolicy) -> None:
+    rows = random_rows(seed=7)
+    expected: dict[Cell | None, list[Row]] = defaultdict(list)
+    for cell, members in plain_gate(rows, policy).items():
+        expected[cell if size(members, policy) >= K else None] += members
+    found = cells_of(gate.assign(contributions(spark, rows), policy), policy)
+    assert {cell and cell.position for cell in found} == {0, 1, 2, None}  # the data try every outcome
+    assert {cell: ordered(found[cell]) for cell in found} == {cell: ordered(expected[cell]) for cell in expected}
+
+
+def test_published_and_suppressed_sums_make_the_totals(spark: SparkSession) -> None:
+    rows = random_rows(seed=11)
+    assigned = gate.assign(contributions(spark, rows), DIRECTED)
+    measures = {"in_count": "count_if(direction = 'in')", "out_count": "count_if(direction = 'out')"}
+    published = gate.publish(assigned, DIRECTED, measures).collect()
+    suppressed = [row for row in assigned.collect() if row.gate_rung is None]
+    for name in ("in", "out"):
+        total = sum(row[f"{name}_count"] for row in published) + sum(row.direction == name for row in suppressed)
+        assert total == sum(row.direction == name for row in rows)
+    lines = audited(assigned, DIRECTED)
+    assert list(lines) == ["1h", "day", "all_places", "suppressed"]
+    assert sum(records for _, records in lines.values()) == len(rows)
+    assert sum(cells for name, (cells, _) in lines.items() if name != "suppressed") == len(published)
+    assert lines["suppressed"][1] == len(suppressed)
+    assert not {(r.kind, r.day) for r in suppressed} & {(r.kind, r.day) for r in published}
+
+
+def test_gate_does_the_same_when_rows_come_in_another_order(spark: SparkSession) -> None:
+    rows = random_rows(seed=13)
+    first = gate.assign(contributions(spark, rows), DIRECTED)
+    second = gate.assign(contributions(spark, reversed(rows)).repartition(5, "person"), DIRECTED)
+    assert ordered(first.collect()) == ordered(second.collect())
+
+
+# The adversary ---------------------------------------------------------------------------------------------------
+
+
+def disclosed(cells: dict[Cell | None, list[Row]], policy: GatePolicy, knows_lenders: bool = False) -> list[object]:
+    """Return the small groups whose counts an adversary can work out by adding and subtracting.
+
+    Per last-rung key of which anything is published, the unknowns are the counts of its atoms (rung-0 key and
+    direction). Known are the published cells, per direction, and the true total of every key of the coarser rungs
+    that is large, unless what has moved above it is large too: then it has lent a cell, and its total is known only
+    with `knows_lenders`. A count over a group of atoms is disclosed when the group's 0/1 vector lies in the row space
+    of what is known. Looked at are the atoms, the keys of every rung, and the part of every key in every cell.
+    """
+    last = len(policy.rungs) - 1
+    roots: dict[Cell, dict[Cell, list[Row]]] = defaultdict(dict)
+    for cell, members in cells.items():
+        if cell is not None:
+            roots[cell_at(members[0], last, policy)][cell] = members
+    found: list[object] = []
+    for published in roots.values():
+        found += disclosed_under_one_key(published, policy, knows_lenders)
+    return found
+
+
+def disclosed_under_one_key(
+    published: dict[Cell, list[Row]], policy: GatePolicy, knows_lenders: bool
+) -> list[tuple[Cell, str]]:
+    rows = [row for members in published.values() for row in members]
+    home = {cell_at(row, 0, policy): cell for cell, members in published.items() for row in members}
+    directions = sorted({row.direction for row in rows}) if policy.aspects else [""]
+    atoms = {(leaf, name): i for i, (leaf, name) in enumerate((leaf, name) for leaf in home for name in directions)}
+
+    def select(wanted: Callable[[Row], bool], name: str) -> tuple[list[Row], np.ndarray]:
+        members = [row for row in rows if wanted(row) and name in ("", row.direction)]
+        vector = np.zeros(len(atoms))
+        vector[[atoms[cell_at(row, 0, policy), name] for row in members]] = 1
+        return members, vector
+
+    keys = {cell_at(row, position, policy) for row in rows for position in range(len(policy.rungs))}
+    totals = [key for key in keys if key.position > 0 and is_known(key, rows, home, policy, knows_lenders)]
+    known = [
+        select(lambda row, c=cell: home[cell_at(row, 0, policy)] == c, name)[1]
+        for cell in published
+        for name in directions
+    ]
+    known += [
+        select(lambda row, k=key: cell_at(row, k.position, policy) == k, name)[1]
+        for key in totals
+        for name in directions
+    ]
+    projector = np.linalg.pinv(np.array(known)) @ np.array(known)
+    found = []
+    for key in keys:
+        for cell in [None, *published]:
+            for name in directions:
+                members, vector = select(
+                    lambda row, k=key, c=cell: (
+                        cell_at(row, k.position, policy) == k and c in (None, home[cell_at(row, 0, policy)])
+                    ),
+                    name,
+                )
+                persons = len({row.person for row in members} - {None})
+                if 0 < persons < policy.minimum_count and np.allclose(vector @ projector, vector):
+                    found.append((key, name))
+    return found
+
+
+def is_known(key: Cell, rows: list[Row], home: dict[Cell, Cell], policy: GatePolicy, knows_lenders: bool) -> bool:
+    """Whether the adversary may know the key's true total: it is large, and has not lent a cell."""
+    inside = [row for row in rows if cell_at(row, key.position, policy) == key]
+    above = [row for row in inside if home[cell_at(row, 0, policy)].position > key.position]
+    has_lent = bool(above) and size(above, policy) >= policy.minimum_count
+    return size(inside, policy) >= policy.minimum_count and (knows_lenders or not has_lent)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("policy", [PLAIN, DIRECTED], ids=["plain", "directed"])
+def test_adversary_finds_no_small_group(spark: SparkSession, policy: GatePolicy, seed: int) -> None:
+    cells = cells_of(gate.assign(contributions(spark, random_rows(seed)), policy), policy)
+    assert {cell and cell.position for cell in cells} == {0, 1, 2, None}
+    assert disclosed(cells, policy) == []
+
+
+@pytest.mark.parametrize("policy", [PLAIN, DIRECTED], ids=["plain", "directed"])
+def test_adversary_finds_small_groups_when_nothing_is_absorbed(
+    spark: SparkSession, policy: GatePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smallest_shown = gate._smallest_shown
+    monkeypatch.setattr(gate, "_smallest_shown", lambda p: F.nullif(smallest_shown(p), smallest_shown(p)))
+    cells = cells_of(gate.assign(contributions(spark, random_rows(seed=1)), policy), policy)
+    assert {key.position for key, _ in disclosed(cells, policy)} >= {0, 1}
+
+
+def test_adversary_finds_a_small_group_when_a_total_is_made_past_the_gate(spark: SparkSession) -> None:
+    """The limit that the gate's docstring states: B lent its hour 8 to the day's rest, which hides A."""
+    rows = people(1, "A", 8) + people(4, "B", 8) + people(5, "B", 9)
+    cells = cells_of(gate.assign(contributions(spark, rows), PLAIN), PLAIN)
+    assert disclosed(cells, PLAIN) == []
+    assert (Cell(1, ("metro", "mon", "A")), "") in disclosed(cells, PLAIN, knows_lenders=True)
