@@ -6,14 +6,14 @@ engine that is old or large is started afresh while no job uses it.
 **If it fails** nothing is lost: clear it, or wait for next week.
 """
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG
 
-from ronghe_airflow.defaults import TIMEZONE, settings
+from ronghe_airflow.defaults import cron, settings
 from ronghe_airflow.tasks import job_task, recycle_engine
 
 with DAG(
     dag_id="maintain_lake",
-    schedule=CronTriggerTimetable("0 6 * * 0", timezone=TIMEZONE),
+    schedule=cron("0 6 * * 0"),
     tags=["layer:lake", "tier:2"],
     doc_md=__doc__,
     **settings(),

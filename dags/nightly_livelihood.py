@@ -13,14 +13,14 @@ Takes what was fused across to the open half and counts passenger flow and socia
 fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
 """
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG
 
-from ronghe_airflow.defaults import TIMEZONE, settings
+from ronghe_airflow.defaults import cron, settings
 from ronghe_airflow.tasks import job_task
 
 with DAG(
     dag_id="nightly_livelihood",
-    schedule=CronTriggerTimetable("30 3 * * *", timezone=TIMEZONE),
+    schedule=cron("30 3 * * *"),
     tags=["layer:mart", "tier:1"],
     doc_md=__doc__,
     **settings(),

@@ -5,7 +5,6 @@ Every function returns the faults it found as readable lines; an empty list is r
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -68,8 +67,7 @@ def fate_faults(home: Home) -> list[str]:
         for d, n, reasons in tables.sql("SELECT delivery_id, record_number, reasons FROM meta_quarantine").fetchall()
     }
     duplicate = {
-        (path_of[d], n)
-        for d, n in tables.sql("SELECT delivery_id, record_number FROM meta_duplicate").fetchall()
+        (path_of[d], n) for d, n in tables.sql("SELECT delivery_id, record_number FROM meta_duplicate").fetchall()
     }
     faults = []
     for known in truth(home, "defects"):
@@ -107,12 +105,153 @@ def twice_faults(home: Home) -> list[str]:
     return found
 
 
+# How an outsider attributes a row to a published cell: the finest one shown that covers it. Kept apart from the gate.
+_SWIPE_CELLS = """
+    CREATE TEMP TABLE cell AS
+    WITH swipe AS (
+        SELECT s.source_code, l.place_kind_code, s.service_date, l.place_id, s.card_token,
+               date_trunc('hour', s.swiped_at) AS hour_at, time_bucket(INTERVAL 15 MINUTE, s.swiped_at) AS quarter_at,
+               CASE WHEN s.swipe_kind_code = 'metro_out' THEN 'out' ELSE 'in' END AS direction
+        FROM std_swipe s JOIN fused_link_place_source l
+          ON l.source_code = s.source_code
+         AND l.place_kind_code = CASE WHEN s.swipe_kind_code = 'bus_in' THEN 'bus_stop' ELSE 'metro_station' END
+         AND l.place_code IS NOT DISTINCT FROM s.place_code AND l.place_name IS NOT DISTINCT FROM s.place_name)
+    SELECT s.*, CASE WHEN q.grain_code IS NOT NULL THEN 0 WHEN h.grain_code IS NOT NULL THEN 1
+                     WHEN d.grain_code IS NOT NULL THEN 2 WHEN a.grain_code IS NOT NULL THEN 3 ELSE 4 END AS rung
+    FROM swipe s
+    LEFT JOIN mart_passenger_flow q ON q.grain_code = '15min' AND q.place_id = s.place_id
+         AND q.service_date = s.service_date AND q.window_start_at = s.quarter_at
+    LEFT JOIN mart_passenger_flow h ON h.grain_code = '1h' AND h.place_id = s.place_id
+         AND h.service_date = s.service_date AND h.window_start_at = s.hour_at
+    LEFT JOIN mart_passenger_flow d ON d.grain_code = 'day' AND d.place_id = s.place_id
+         AND d.service_date = s.service_date
+    LEFT JOIN mart_passenger_flow a ON a.grain_code = 'all_places' AND a.place_kind_code = s.place_kind_code
+         AND a.service_date = s.service_date"""
+_SWIPE_KEYS = (
+    "place_kind_code, service_date, place_id, quarter_at",
+    "place_kind_code, service_date, place_id, hour_at",
+    "place_kind_code, service_date, place_id",
+    "place_kind_code, service_date",
+)
+
+_ACCOUNT_CELLS = """
+    CREATE TEMP TABLE cell AS
+    WITH account AS (
+        SELECT person_token, scheme_code, contribution_month, division_code AS county, left(division_code, 4) || '00'
+               AS city, left(division_code, 2) || '0000' AS province, employer_cny, individual_cny
+        FROM std_social_security_account
+        QUALIFY row_number() OVER (PARTITION BY source_code, person_token, scheme_code, contribution_month
+                                   ORDER BY settled_at DESC, delivery_id DESC, record_number DESC) = 1)
+    SELECT a.*, CASE WHEN q.grain_code IS NOT NULL THEN 0 WHEN c.grain_code IS NOT NULL THEN 1
+                     WHEN p.grain_code IS NOT NULL THEN 2 ELSE 3 END AS rung
+    FROM account a
+    LEFT JOIN mart_social_security q ON q.grain_code = 'county' AND q.division_code = a.county
+         AND q.scheme_code = a.scheme_code AND q.contribution_month = a.contribution_month
+    LEFT JOIN mart_social_security c ON c.grain_code = 'city' AND c.division_code = a.city
+         AND c.scheme_code = a.scheme_code AND c.contribution_month = a.contribution_month
+    LEFT JOIN mart_social_security p ON p.grain_code = 'province' AND p.division_code = a.province
+         AND p.scheme_code = a.scheme_code AND p.contribution_month = a.contribution_month"""
+_ACCOUNT_KEYS = (
+    "scheme_code, contribution_month, county",
+    "scheme_code, contribution_month, city",
+    "scheme_code, contribution_month, province",
+)
+
+
+def _swipe_cells(home: Home) -> duckdb.DuckDBPyConnection:
+    tables = database(home, "std.swipe", "fused.link_place_source", "mart.passenger_flow", "meta.gate_audit")
+    tables.execute("SET TimeZone = 'UTC'")
+    tables.execute(_SWIPE_CELLS)
+    return tables
+
+
+def _account_cells(home: Home) -> duckdb.DuckDBPyConnection:
+    tables = database(home, "std.social_security_account", "mart.social_security", "meta.gate_audit")
+    tables.execute(_ACCOUNT_CELLS)
+    return tables
+
+
+def passenger_flow_faults(home: Home) -> list[str]:
+    """Every cell of the mart equals a recount of the swipes it covers, and what no cell covers is in the audit."""
+    tables = _swipe_cells(home)
+    recount = """
+        SELECT place_kind_code, service_date, CASE WHEN rung < 3 THEN place_id END AS place_id,
+               CASE rung WHEN 0 THEN quarter_at WHEN 1 THEN hour_at END AS window_start_at,
+               ['15min', '1h', 'day', 'all_places'][rung + 1] AS grain_code,
+               count(*) FILTER (direction = 'in') AS in_count,
+               CASE WHEN place_kind_code = 'metro_station' THEN count(*) FILTER (direction = 'out') END AS out_count
+        FROM cell WHERE rung < 4 GROUP BY 1, 2, 3, 4, 5"""
+    columns = "place_kind_code, service_date, place_id, window_start_at, grain_code, in_count, out_count"
+    return _differences(tables, recount, f"SELECT {columns} FROM mart_passenger_flow") + _suppressed(
+        tables, "mart.passenger_flow", 4
+    )
+
+
+def social_security_faults(home: Home) -> list[str]:
+    """Every cell of the mart equals a recount of the accounts it covers, and what no cell covers is in the audit."""
+    tables = _account_cells(home)
+    recount = """
+        SELECT [county, city, province][rung + 1] AS division_code, contribution_month, scheme_code,
+               ['county', 'city', 'province'][rung + 1] AS grain_code, count(*) AS account_count,
+               sum(employer_cny)::DECIMAL(18,2) AS employer_cny, sum(individual_cny)::DECIMAL(18,2) AS individual_cny
+        FROM cell WHERE rung < 3 GROUP BY 1, 2, 3, 4"""
+    columns = "division_code, contribution_month, scheme_code, grain_code, account_count, employer_cny, individual_cny"
+    return _differences(tables, recount, f"SELECT {columns} FROM mart_social_security") + _suppressed(
+        tables, "mart.social_security", 3
+    )
+
+
+def _differences(tables: duckdb.DuckDBPyConnection, one: str, other: str) -> list[str]:
+    found = []
+    for what, query in (("recounted", f"({one}) EXCEPT ALL ({other})"), ("shown", f"({other}) EXCEPT ALL ({one})")):
+        found += [f"{what} only: {row}" for row in tables.sql(query).fetchall()]
+    if not tables.sql(other).limit(1).fetchall():
+        found.append("the mart is empty")
+    return found
+
+
+def _suppressed(tables: duckdb.DuckDBPyConnection, table_id: str, last: int) -> list[str]:
+    """Compare what no cell covers with the newest audit of each part."""
+    audited = tables.sql(
+        f"SELECT coalesce(sum(record_count), 0) FROM meta_gate_audit "
+        f"WHERE table_name = '{table_id}' AND grain_code = 'suppressed'"
+    ).fetchall()[0][0]
+    counted = tables.sql(f"SELECT count(*) FROM cell WHERE rung = {last}").fetchall()[0][0]
+    return [] if audited == counted else [f"{table_id}: {counted} suppressed, the audit says {audited}"]
+
+
+def disclosure_faults(home: Home) -> list[str]:
+    """No shown cell is small, and no key is shown in part: a known total of any key leaves no small remainder."""
+    swipes, accounts = _swipe_cells(home), _account_cells(home)
+    by_direction = """
+        SELECT least(count(DISTINCT card_token) FILTER (direction = 'in'),
+                     CASE WHEN place_kind_code = 'metro_station'
+                          THEN count(DISTINCT card_token) FILTER (direction = 'out') END) AS n
+        FROM cell WHERE rung < 4
+        GROUP BY place_kind_code, service_date, rung, CASE WHEN rung < 3 THEN place_id END,
+                 CASE rung WHEN 0 THEN quarter_at WHEN 1 THEN hour_at END"""
+    by_person = """
+        SELECT count(DISTINCT person_token) AS n FROM cell WHERE rung < 3
+        GROUP BY scheme_code, contribution_month, rung, [county, city, province][rung + 1]"""
+    faults = []
+    for name, tables, sizes, keys in (
+        ("mart.passenger_flow", swipes, by_direction, _SWIPE_KEYS),
+        ("mart.social_security", accounts, by_person, _ACCOUNT_KEYS),
+    ):
+        small = tables.sql(f"SELECT count(*) FROM ({sizes}) WHERE n < 10").fetchall()[0][0]
+        if small:
+            faults.append(f"{name}: {small} cells count fewer than 10")
+        for rung, key in enumerate(keys):
+            parts = tables.sql(
+                f"SELECT count(*) FROM (SELECT 1 FROM cell GROUP BY {key} HAVING min(rung) <= {rung} AND max(rung) > {rung})"
+            ).fetchall()[0][0]
+            if parts:
+                faults.append(f"{name}: {parts} keys ({key}) are shown in part")
+    return faults
+
+
 def table_contents(home: Home, table_id: str) -> Counter[tuple[Any, ...]]:
     """Return a table's rows as a multiset, without the instant an event was written."""
     rows = database(home, table_id)
     columns = [c for c in catalogue().table(table_id).column_names if c != "recorded_at"]
     return Counter(rows.sql(f"SELECT {', '.join(columns)} FROM {table_id.replace('.', '_')}").fetchall())
-
-
-def written_files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]

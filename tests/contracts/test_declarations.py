@@ -19,7 +19,6 @@ CONTRACTS = sorted(ROOT.glob("schemas/**/*.odcs.yaml"))
 SWIPE_FEED = "schemas/sources/shenzhen/swipe.odcs.yaml"
 SWIPE_TABLE = "schemas/tables/std/swipe.odcs.yaml"
 
-
 Slip = dict[str, Any]
 
 

@@ -58,7 +58,7 @@ class Airflow:
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
         """Make a pool, or set its size."""
-        body = {"name": name, "slots": slots, "description": description}
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
         if any(pool["name"] == name for pool in self._call("GET", "/pools")["pools"]):
             self._call("PATCH", f"/pools/{name}", json=body)
         else:

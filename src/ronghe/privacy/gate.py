@@ -274,10 +274,15 @@ def audit(assigned: DataFrame, policy: GatePolicy, by: str | None = None) -> Dat
         by: A key of the last rung, to count each of its values by itself; none for all together.
 
     Returns:
-        One row per value of `by` and rung, finest first, then one for `suppressed`, also where
-        nothing is there: `by`, where given; `grain_code`; `cells`, the number of cells (for `suppressed`: of last-rung keys); `records`,
-        the number of contributions in them.
+        Per value of `by`, one row per rung, finest first, and one for `suppressed`, also where
+        nothing is there: `by`, where given; `grain_code`; `cells`, the number of cells (for
+        `suppressed`: of last-rung keys); `records`, the number of contributions in them.
+
+    Raises:
+        GateError: `by` is not a key of the last rung.
     """
+    if by is not None and by not in policy.rungs[-1].keys:
+        raise GateError(f"the audit can be made by a key of the last rung, not by '{by}'")
     cells = (
         assigned.withColumn(GRAIN_CODE, F.coalesce(GATE_RUNG, F.lit(SUPPRESSED)))
         .withColumn(GATE_RUNG, F.coalesce(GATE_RUNG, F.lit(policy.rung_names[-1])))

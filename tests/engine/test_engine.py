@@ -1,0 +1,83 @@
+"""The engine: one lease per lake, a token, a quick no."""
+
+import os
+import signal
+import stat
+import time
+
+import psutil
+import pytest
+
+from ronghe import engine
+from ronghe.home import Home
+from tests.ports import free_port
+
+pytestmark = pytest.mark.engine
+
+
+def test_second_engine_is_refused_while_one_holds_the_lake(server: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A second service folder over the same lake, as another checkout pointed at it would have.
+    twin = Home(server.root.parent / "twin")
+    twin.root.mkdir()
+    (twin.root / "restricted").symlink_to(server.root / "restricted")
+    monkeypatch.setenv("RONGHE_ENGINE_PORT", str(free_port()))
+    with pytest.raises(engine.EngineError, match="Another engine writes the lake"):
+        engine.up(twin)
+    with pytest.raises(engine.EngineError, match="Another engine"), engine.classic_session(twin):
+        pass
+
+
+def test_lease_is_free_again_when_the_engine_was_killed(
+    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path)  # type: ignore[arg-type]
+    monkeypatch.setenv("RONGHE_ENGINE_PORT", str(free_port()))
+    monkeypatch.setenv("RONGHE_ENGINE_MEMORY", "1g")
+    killed = engine.up(home)
+    assert engine.up(home) == killed
+    os.kill(killed.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(killed.pid)] if psutil.pid_exists(killed.pid) else [], timeout=10)
+    assert engine.state(home) is None
+    again = engine.up(home)
+    assert again.pid != killed.pid
+    assert engine.down(home)
+    assert engine.state(home) is None
+
+
+def test_busy_port_is_one_clear_sentence(
+    server: Home, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = engine.state(server)
+    assert running
+    monkeypatch.setenv("RONGHE_ENGINE_PORT", str(running.port))
+    with pytest.raises(engine.EngineError, match=r"Port \d+ is in use.*RONGHE_ENGINE_PORT"):
+        engine.up(Home(tmp_path))  # type: ignore[arg-type]
+
+
+def test_session_is_refused_at_once_when_nothing_listens(tmp_path: os.PathLike[str]) -> None:
+    began = time.monotonic()
+    with (
+        pytest.raises(engine.EngineError, match="does not answer"),
+        engine.session(Home(tmp_path), "probe", f"sc://localhost:{free_port()}"),  # type: ignore[arg-type]
+    ):
+        pass
+    assert time.monotonic() - began < 5, "the client itself would try for ten minutes"
+
+
+def test_wrong_token_is_refused(server: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark.errors import PySparkException
+
+    monkeypatch.setenv(engine.TOKEN_VARIABLE, "wrong")
+    with pytest.raises(PySparkException), engine.session(server, "wrong", engine.url(server)) as spark:
+        spark.sql("SELECT 1").collect()
+
+
+def test_secrets_are_readable_by_the_owner_only_and_the_server_by_loopback(server: Home) -> None:
+    assert stat.S_IMODE((server.service / "engine.token").stat().st_mode) == 0o600
+    assert stat.S_IMODE((server.service / "engine.json").stat().st_mode) == 0o600
+    running = engine.state(server)
+    assert running
+    assert engine.token(server) not in " ".join(psutil.Process(running.pid).cmdline())
+    listening = [c.laddr.ip for c in psutil.Process(running.pid).net_connections() if c.status == "LISTEN"]
+    assert listening
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
