@@ -44,13 +44,13 @@ class Case:
     def expected(self) -> dict[str, Any]:
         return yaml.safe_load((self.folder / "expected.yaml").read_text("utf-8"))
 
-    def deliver(self, feed: Feed, landing: Path) -> Path:
-        """Write the case's file where the source would put it."""
+    def deliver(self, feed: Feed, landing: Path, name: str = "sample", times: int = 1) -> Path:
+        """Write the case's file where the source would put it, with every record so many times."""
         day = str(self.expected()["business_date"])
-        path = landing / feed.source_code / feed.landing.replace("{business_date}", day).replace("*", "sample")
+        path = landing / feed.source_code / feed.landing.replace("{business_date}", day).replace("*", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         given = yaml.load((self.folder / "input.yaml").read_text("utf-8"), Loader=_TextLoader)
-        path.write_bytes(file_of(feed, given["records"], given.get("raw_append")))
+        path.write_bytes(file_of(feed, given["records"] * times, given.get("raw_append")))
         return path
 
 

@@ -101,11 +101,17 @@ def test_small_rest_absorbs_the_first_key_when_siblings_tie(spark: SparkSession)
     assert shown(assigned)["day", "mon", "A", None] == 5
 
 
-def test_small_rest_absorbs_the_finer_cell_when_a_finer_and_a_coarser_tie(spark: SparkSession) -> None:
+def test_climbing_rest_absorbs_the_first_key_when_keys_of_different_grain_tie(spark: SparkSession) -> None:
     coarser = people(2, "A", 8) + people(2, "A", 9)
     rows = coarser + people(4, "B", 8) + people(1, "C", 8)
     assigned = gate.assign(contributions(spark, rows), PLAIN)
-    assert shown(assigned) == {("day", "mon", "A", None): 4, ("all_places", "mon", None, None): 5}
+    assert shown(assigned) == {("1h", "mon", "B", 8): 4, ("all_places", "mon", None, None): 5}
+
+
+def test_climbing_rest_absorbs_a_place_whole(spark: SparkSession) -> None:
+    rows = people(1, "A", 8) + people(3, "B", 8) + people(3, "B", 9) + people(9, "C", 8)
+    assigned = gate.assign(contributions(spark, rows), PLAIN)
+    assert shown(assigned) == {("all_places", "mon", None, None): 7, ("1h", "mon", "C", 8): 9}
 
 
 def test_small_rest_climbs_when_nothing_is_shown_below(spark: SparkSession) -> None:
@@ -191,7 +197,7 @@ def test_direction_that_is_not_measured_is_not_asked_for(spark: SparkSession) ->
 
 def test_cell_carries_the_coarser_columns_that_its_keys_determine(spark: SparkSession) -> None:
     grid = spark.createDataFrame(
-        [(f"p{i}", *place) for i, place in enumerate([("a1", "a")] * 3 + [("a2", "a")] * 2 + [("b1", "b")])],
+        [(f"p{i}", *place) for i, place in enumerate([("a1", "a")] * 3 + [("b1", "b"), ("c1", "c")])],
         "person string, place string, district string",
     )
     rungs = [
@@ -205,7 +211,7 @@ def test_cell_carries_the_coarser_columns_that_its_keys_determine(spark: SparkSe
     assert published.columns == ["place", "district", "city", "grain_code", "n"]
     assert {tuple(row) for row in published.collect()} == {
         ("a1", "a", "x", "place", 3),
-        (None, None, "x", "city", 3),
+        (None, None, "x", "city", 2),
     }
 
 
@@ -307,8 +313,26 @@ def size(rows: Iterable[Row], policy: GatePolicy) -> int:
     return min(len({row.person for row in rows if row.direction == name} - {None}) for name in measured)
 
 
+def own_sizes(rows: list[Row], policy: GatePolicy) -> int:
+    """Sizes of the rung-0 cells of rows, added up."""
+    leaves: dict[Cell, list[Row]] = defaultdict(list)
+    for row in rows:
+        leaves[cell_at(row, 0, policy)].append(row)
+    return sum(size(members, policy) for members in leaves.values())
+
+
 def cell_at(row: Row, position: int, policy: GatePolicy) -> Cell:
     return Cell(position, tuple(getattr(row, key) for key in policy.rungs[position].keys))
+
+
+def smallest_key_shown_under(rest: Cell, cells: dict[Cell, list[Row]], policy: GatePolicy) -> list[Cell]:
+    """The cells of the smallest key of the rung below that is shown under a rest cell's key; none without any."""
+    children: dict[Cell, list[Cell]] = defaultdict(list)
+    for cell, members in cells.items():
+        if cell_at(members[0], rest.position, policy) == rest:
+            children[cell_at(members[0], rest.position - 1, policy)].append(cell)
+    weights = {key: own_sizes([r for c in held for r in cells[c]], policy) for key, held in children.items()}
+    return children[min(children, key=lambda key: (weights[key], key))] if children else []
 
 
 def plain_gate(rows: list[Row], policy: GatePolicy) -> dict[Cell, list[Row]]:
@@ -322,9 +346,9 @@ def plain_gate(rows: list[Row], policy: GatePolicy) -> dict[Cell, list[Row]]:
             members = cells.pop(cell)
             rests[cell_at(members[0], position, policy)] += members
         for rest, members in rests.items():
-            under = [c for c, others in cells.items() if cell_at(others[0], position, policy) == rest]
-            if size(members, policy) < policy.minimum_count and under:
-                members += cells.pop(min(under, key=lambda c: (size(cells[c], policy), *c)))
+            if size(members, policy) < policy.minimum_count:
+                for cell in smallest_key_shown_under(rest, cells, policy):
+                    members += cells.pop(cell)
         cells.update(rests)
     return dict(cells)
 
@@ -397,7 +421,7 @@ def disclosed(cells: dict[Cell | None, list[Row]], policy: GatePolicy, knows_len
 
     Per last-rung key of which anything is published, the unknowns are the counts of its atoms (rung-0 key and
     direction). Known are the published cells, per direction, and the true total of every key of the coarser rungs
-    that is large, unless what has moved above it is large too: then it has lent a cell, and its total is known only
+    that is large, unless what has moved above it is large too: then it was lent, and its total is known only
     with `knows_lenders`. A count over a group of atoms is disclosed when the group's 0/1 vector lies in the row space
     of what is known. Looked at are the atoms, the keys of every rung, and the part of every key in every cell.
     """
@@ -456,7 +480,7 @@ def disclosed_under_one_key(
 
 
 def is_known(key: Cell, rows: list[Row], home: dict[Cell, Cell], policy: GatePolicy, knows_lenders: bool) -> bool:
-    """Whether the adversary may know the key's true total: it is large, and has not lent a cell."""
+    """Whether the adversary may know the key's true total: it is large, and was not lent."""
     inside = [row for row in rows if cell_at(row, key.position, policy) == key]
     above = [row for row in inside if home[cell_at(row, 0, policy)].position > key.position]
     has_lent = bool(above) and size(above, policy) >= policy.minimum_count
@@ -471,13 +495,13 @@ def test_adversary_finds_no_small_group(gated: Gated) -> None:
 def test_adversary_finds_small_groups_when_nothing_is_absorbed(
     spark: SparkSession, policy: GatePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "_smallest_shown", lambda p: F.min(F.when(F.lit(False), gate._cell_of_leaf(p))))
+    monkeypatch.setattr(gate, "_smallest", lambda offer: F.min(F.when(F.lit(False), offer)))
     cells = cells_of(gate.assign(contributions(spark, random_rows(seed=1)), policy), policy)
     assert {key.position for key, _ in disclosed(cells, policy)} >= {0, 1}
 
 
 def test_adversary_finds_a_small_group_when_a_total_is_made_past_the_gate(spark: SparkSession) -> None:
-    """The limit that the gate's docstring states: B lent its hour 8 to the day's rest, which hides A."""
+    """The limit that the gate's docstring states: B was lent to the day's rest, which hides A."""
     rows = people(1, "A", 8) + people(4, "B", 8) + people(5, "B", 9)
     cells = cells_of(gate.assign(contributions(spark, rows), PLAIN), PLAIN)
     assert disclosed(cells, PLAIN) == []

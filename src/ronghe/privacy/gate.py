@@ -18,26 +18,28 @@ numbers over the aspects that are measured for its kind. A cell is *small* when 
 **Rule.** Every row starts in its cell of rung 0. Then, for each rung but the last:
 
 1. Small cells move up: their rows make the rest cell of their key on the next rung.
-2. A rest cell that is still small absorbs the smallest shown cell under the same key, if there is
-   one (ties: the finer rung, then the order of the keys). It is then no longer small.
+2. A rest cell that is still small absorbs the smallest key of the rung below that is shown under
+   the same key, whole, with all its cells (smallest: by the sizes of its rung-0 cells added up;
+   ties: the order of the keys). It is then no longer small.
 3. If there is none, it stays small and moves up in its turn.
 
 What is small on the last rung is suppressed. Rule 2 makes it the whole of its last-rung key: where
-one row of a last-rung key is shown, all are. A cell of a coarser rung is therefore *the rest of*
-its key, what is not shown finer, and not the key's total; that is the sum of the cells under it,
-unless the key has *lent*: one of its cells went into the rest cell of a coarser key (rule 2).
+one row of a last-rung key is shown, all are. So at every rung a key is shown whole in cells of that
+rung or finer, or not at all, and a row belongs to the finest shown cell that covers it. A cell of a
+coarser rung is *the rest of* its key, what is not shown finer, and not the key's total; that is the
+sum of the cells under it, unless the key was *lent*: it went into the rest of a coarser key.
 
 **Guarantee.** Suppose a reader has everything published of one version of a table, and besides it
 the true total of every key, of any rung, all of whose rows are published in cells of that rung or
 finer. These are all last-rung keys of which anything is published, and all other keys that are not
-small and have not lent. Then every sum, over any set of rung-0 cells and per aspect, that follows
+small and were not lent. Then every sum, over any set of rung-0 cells and per aspect, that follows
 from these by addition and subtraction is a sum of whole published cells, and rests on at least
 `minimum_count` contributors. Reason: published cells are disjoint, none is small, sizes never
 shrink when cells are joined, and each of these totals is itself a sum of whole published cells.
 
 **Not protected:**
 
-- Totals made past the gate. The total of a key that has lent, or over several last-rung keys of
+- Totals made past the gate. The total of a key that was lent, or over several last-rung keys of
   which one is suppressed, must be made from published cells, never from rows. (No complete cover
   can do better: the day less all large hours is what the small hours had.)
 - Finer measures than the policy's. A measure counts or sums all rows of a cell, or all rows of one
@@ -176,6 +178,8 @@ GRAIN_CODE = "grain_code"
 # Columns of the working tables. A policy's names cannot start with an underscore.
 _LEAF = "_gate_leaf"  # number of a rung-0 key: joins faster than the keys do, and orders nothing
 _SIZE = "_gate_size"
+_OWN = "_gate_own_size"  # of the rung-0 cell, whatever cell its rows are in now
+_WEIGHT = "_gate_weight"
 _RUNG = "_gate_rung_position"
 _SMALL = "_gate_is_small"
 _NEEDED = "_gate_is_needed"
@@ -209,7 +213,7 @@ def assign(contributions: DataFrame, policy: GatePolicy) -> DataFrame:
     _refuse_unfit_rows(pinned, policy)
     leaves = (
         _sizes(pinned, policy.key_columns, policy, {_SIZE: F.lit(True)})
-        .withColumns({_RUNG: F.lit(0), _LEAF: F.monotonically_increasing_id()})
+        .withColumns({_RUNG: F.lit(0), _OWN: F.col(_SIZE), _LEAF: F.monotonically_increasing_id()})
         .localCheckpoint()
     )
     _refuse_broken_ladder(leaves, policy)
@@ -305,20 +309,19 @@ def audit(assigned: DataFrame, policy: GatePolicy, by: str | None = None) -> Dat
 def _climb(leaves: DataFrame, rows: DataFrame, position: int, policy: GatePolicy) -> DataFrame:
     """Move the small cells up to the rung at `position`, with the cells that they must absorb.
 
-    `leaves` has one row per rung-0 key: all keys, its number, the position of the rung of the cell
-    that it is in now, and that cell's size (contributors). Of the contributions (`rows`, with the
-    number of their rung-0 key), only those of small cells and of the cells that these may have to
+    `leaves` has one row per rung-0 key: all keys, its number and own size (contributors), the position
+    of the rung of the cell that it is in now, and that cell's size. Of the contributions (`rows`, with the
+    number of their rung-0 key), only those of small cells and of the keys that these may have to
     absorb are looked at again.
     """
-    parent = policy.rungs[position].keys
+    parent, child = policy.rungs[position].keys, policy.rungs[position - 1].keys
     is_small = F.col(_SIZE) < policy.minimum_count
     under_parent = Window.partitionBy(*parent)
-    marked = leaves.withColumns(
-        {
-            _NEEDED: F.bool_or(is_small).over(under_parent),
-            _OFFERED: _smallest_shown(policy).over(under_parent),
-        }
-    ).withColumns({_SMALL: is_small, _OFFERED: _cell_of_leaf(policy).eqNullSafe(F.col(_OFFERED))})
+    weighed = leaves.withColumn(_WEIGHT, F.sum(_OWN).over(Window.partitionBy(*child)))
+    offer = F.when(~is_small, F.struct(_WEIGHT, *child))
+    marked = weighed.withColumns(
+        {_NEEDED: F.bool_or(is_small).over(under_parent), _OFFERED: _smallest(offer).over(under_parent)}
+    ).withColumns({_SMALL: is_small, _OFFERED: F.coalesce(offer == F.col(_OFFERED), F.lit(False))})
     marked = marked.localCheckpoint()
     concerned = marked.where(F.col(_NEEDED) & (F.col(_SMALL) | F.col(_OFFERED)))
     rests = _sizes(
@@ -335,6 +338,7 @@ def _climb(leaves: DataFrame, rows: DataFrame, position: int, policy: GatePolicy
         .select(
             *policy.key_columns,
             _LEAF,
+            _OWN,
             F.when(moves, new_size).otherwise(F.col(_SIZE)).alias(_SIZE),
             F.when(moves, F.lit(position)).otherwise(F.col(_RUNG)).alias(_RUNG),
         )
@@ -342,15 +346,9 @@ def _climb(leaves: DataFrame, rows: DataFrame, position: int, policy: GatePolicy
     )
 
 
-def _smallest_shown(policy: GatePolicy) -> Column:
-    """Aggregate to the shown cell that a small rest cell would absorb; null without any."""
-    return F.min(F.when(F.col(_SIZE) >= policy.minimum_count, _cell_of_leaf(policy)))
-
-
-def _cell_of_leaf(policy: GatePolicy) -> Column:
-    """Name the cell that a rung-0 key is in; sorts by size, then finer rung, then keys."""
-    keys = [F.when(F.col(_RUNG) <= policy.last_rung_with(key), F.col(key)).alias(key) for key in policy.key_columns]
-    return F.struct(_SIZE, _RUNG, *keys)
+def _smallest(offer: Column) -> Column:
+    """Aggregate to the shown key that a small rest cell would absorb; null without any."""
+    return F.min(offer)
 
 
 def _visible_keys(policy: GatePolicy) -> list[Column]:
