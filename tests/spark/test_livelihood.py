@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from jobs.build_passenger_flow import MART as FLOW
 from jobs.build_social_security import MART as ACCOUNTS
 from ronghe.contracts import catalogue
+from ronghe.contracts.ddl import schema_ddl
 from ronghe.home import Home
 from ronghe.job import Days
 from ronghe.lake import Lake
@@ -213,10 +214,13 @@ def test_account_contributions_carry_what_the_gate_reads(spark: SparkSession) ->
 
 @pytest.fixture(autouse=True)
 def one_machine(spark: SparkSession) -> Iterator[None]:
-    """The engine's settings that matter to tables: what delta-rs can read, and few small tasks."""
+    """The engine's settings that matter to small tables: what delta-rs can read, few tasks, nothing compiled."""
     own = {
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+        # The gate's plans are compiled in its own tests; here that takes longer than everything else.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     for name, value in own.items():
         spark.conf.set(name, value)
@@ -230,93 +234,120 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     return Lake(Home(tmp_path).make(), catalogue(), spark)
 
 
+def due(lake: Lake, swipes: list[dict[str, Any]], basis: str = "links", days: Days | None = None) -> dict[str, str]:
+    return parts.due_parts(lake, FLOW, frame(lake.spark, SWIPES, swipes), basis, days)
+
+
+def settle(lake: Lake, states: dict[str, str], mart: parts.GatedMart = FLOW) -> None:
+    """Write the audit that a build of these parts ends with."""
+    rows = [(mart.table_id, part, state, "day", 10, 1, 1) for part, state in states.items()]
+    frame = lake.spark.createDataFrame(rows, schema_ddl(lake.catalogue.table(parts.AUDIT)))
+    lake.append(parts.AUDIT, frame, f"{mart.table_id} {states}")
+
+
+def test_parts_are_due_once_and_again_when_what_is_behind_them_changed(lake: Lake) -> None:
+    swipes = [swipe(), swipe(service_date=NEXT)]
+    first = due(lake, swipes)
+    assert list(first) == ["2026-11-02", "2026-11-03"]
+    settle(lake, first)
+    assert due(lake, swipes) == {}
+
+    late = [*swipes, swipe("late", delivery_id="d2")]
+    assert list(due(lake, late)) == ["2026-11-02"]
+    settle(lake, due(lake, late))
+    assert due(lake, late) == {}
+
+    assert list(due(lake, late, basis="other links")) == ["2026-11-02", "2026-11-03"]
+    settle(lake, due(lake, late, basis="other links"))
+    assert due(lake, late, basis="other links") == {}
+
+
+def test_parts_are_due_when_a_change_is_taken_back(lake: Lake) -> None:
+    """The mart shows what was built last, not what was built at any time."""
+    states = []
+    for basis in ("one", "two", "one", "two"):
+        state = due(lake, [swipe()], basis)
+        assert list(state) == ["2026-11-02"]
+        settle(lake, state)
+        assert due(lake, [swipe()], basis) == {}
+        states += state.values()
+    assert len(set(states)) == 4
+
+
+def test_parts_are_due_among_the_days_asked_for_only(lake: Lake) -> None:
+    swipes = [swipe(service_date=DAY + timedelta(n)) for n in range(4)]
+    assert list(due(lake, swipes, days=Days(NEXT, NEXT + timedelta(1)))) == ["2026-11-03", "2026-11-04"]
+    assert due(lake, swipes, days=Days(date(2025, 1, 1), date(2025, 1, 2))) == {}
+
+
+def test_a_part_has_another_state_when_the_contract_of_its_mart_changed(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = due(lake, [swipe()])
+    monkeypatch.setattr(type(lake.catalogue.table(FLOW.table_id)), "fingerprint", lambda self: "another contract")
+    after = due(lake, [swipe()])
+    assert before.keys() == after.keys()
+    assert before != after
+
+
+def test_the_audit_of_one_mart_is_not_that_of_another(lake: Lake) -> None:
+    month = frame(lake.spark, ACCOUNT, [account(contribution_month=DAY)])
+    states = parts.due_parts(lake, ACCOUNTS, month, "", None)
+    settle(lake, states, FLOW)
+    assert parts.due_parts(lake, ACCOUNTS, month, "", None) == states
+    settle(lake, states, ACCOUNTS)
+    assert parts.due_parts(lake, ACCOUNTS, month, "", None) == {}
+
+
+# Building ----------------------------------------------------------------------------------------------------------
+
+
 def crowd(count: int, name: str = "c", **known: Any) -> list[dict[str, Any]]:
     """So many cards that enter and leave within one quarter."""
     kinds = {"metro_in": 1, "metro_out": 9}
     return [
-        swipe(f"{name}{n}", minute, swipe_kind_code=kind, **known)
+        swipe(f"{name}{n}", **{"minute": minute, "swipe_kind_code": kind, **known})
         for n in range(count)
         for kind, minute in kinds.items()
     ]
+
+
+def build(lake: Lake, swipes: list[dict[str, Any]], basis: str = "links") -> list[str]:
+    """Build what is due, as the job does, and return the parts."""
+    states = due(lake, swipes, basis)
+    assert parts.build(lake, FLOW, flow(lake.spark, *swipes), states) == len(states)
+    return list(states)
 
 
 def audited(lake: Lake) -> list[dict[str, Any]]:
     return lake.rows(parts.AUDIT).to_pylist()
 
 
-def build(lake: Lake, swipes: list[dict[str, Any]], basis: str = "links", days: Days | None = None) -> list[str]:
-    """Build what is due, as the job does, and return the parts."""
-    rows = frame(lake.spark, SWIPES, swipes)
-    due = parts.due_parts(lake, FLOW, rows, basis, days)
-    links = frame(lake.spark, LINKS, PLACES)
-    assert parts.build(lake, FLOW, passenger_flow.contributions(rows, links), due) == len(due)
-    return list(due)
-
-
-def test_parts_are_due_once_and_again_when_what_is_behind_them_changed(lake: Lake) -> None:
-    first = crowd(12) + crowd(12, service_date=NEXT)
-    assert build(lake, first) == ["2026-11-02", "2026-11-03"]
-    assert build(lake, first) == []
-    late = [*first, swipe("late", delivery_id="d2")]
-    assert build(lake, late) == ["2026-11-02"]
-    assert build(lake, late) == []
-    assert build(lake, late, basis="other links") == ["2026-11-02", "2026-11-03"]
-    assert build(lake, late, basis="other links") == []
-
-
-def test_parts_are_due_among_the_days_asked_for_only(lake: Lake) -> None:
-    swipes = [swipe(service_date=DAY + timedelta(n)) for n in range(4)]
-    asked = Days(NEXT, NEXT + timedelta(1))
-    rows = frame(lake.spark, SWIPES, swipes)
-    assert list(parts.due_parts(lake, FLOW, rows, "", asked)) == ["2026-11-03", "2026-11-04"]
-    assert list(parts.due_parts(lake, FLOW, rows, "", Days(date(2025, 1, 1), date(2025, 1, 2)))) == []
-
-
-def test_a_part_is_due_when_the_contract_of_its_mart_changed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = frame(lake.spark, SWIPES, [swipe()])
-    before = parts.due_parts(lake, FLOW, rows, "", None)
-    monkeypatch.setattr(type(lake.catalogue.table(FLOW.table_id)), "fingerprint", lambda self: "another contract")
-    after = parts.due_parts(lake, FLOW, rows, "", None)
-    assert before.keys() == after.keys()
-    assert before != after
-
-
-def test_the_audit_of_one_mart_is_not_that_of_another(lake: Lake) -> None:
-    build(lake, crowd(12))
-    month = frame(lake.spark, ACCOUNT, [account(contribution_month=DAY)])
-    assert list(parts.due_parts(lake, ACCOUNTS, month, "links", None)) == ["2026-11-02"]
-
-
-# Building ----------------------------------------------------------------------------------------------------------
-
-
-def rows_of(lake: Lake, table_id: str) -> Counter[tuple[Any, ...]]:
-    table = lake.rows(table_id)
-    return Counter(tuple(row.values()) for row in table.to_pylist())
+def contents(lake: Lake) -> dict[str, tuple[int, Counter[tuple[Any, ...]]]]:
+    """Version and rows of mart and audit."""
+    tables = (FLOW.table_id, parts.AUDIT)
+    return {t: (lake.version(t), Counter(tuple(row.values()) for row in lake.rows(t).to_pylist())) for t in tables}
 
 
 def test_mart_has_rows_of_each_grain_and_the_audit_adds_up(lake: Lake) -> None:
+    second = {"place_code": None, "place_name": "车公庙"}
     swipes = [
-        *crowd(12),  # a quarter of plc_1
-        *crowd(6, "x", place_code=None, place_name="车公庙"),  # too few in their quarter ...
-        *[
-            {**s, "swiped_at": s["swiped_at"] + timedelta(minutes=15)}
-            for s in crowd(6, "y", place_code=None, place_name="车公庙")
-        ],
+        *crowd(12),
+        # Too few in each quarter, enough in the hour.
+        *crowd(6, "x", **second),
+        *crowd(6, "y", **second, minute=16),
         *[swipe(f"b{n}", swipe_kind_code="bus_in") for n in range(11)],
-        *crowd(9, service_date=NEXT),  # too few in their day
+        # Too few in the day.
+        *crowd(9, service_date=NEXT),
         swipe("nowhere", place_name="不明"),
     ]
     assert build(lake, swipes) == ["2026-11-02", "2026-11-03"]
-    rows = {row["place_id"]: row for row in lake.rows("mart.passenger_flow").to_pylist()}
-    shown = {
-        place_id: (row["service_date"], row["grain_code"], row["window_start_at"], row["in_count"], row["out_count"])
-        for place_id, row in rows.items()
-    }
+    columns = ("place_id", "service_date", "grain_code", "window_start_at", "in_count", "out_count")
+    shown = {tuple(row[name] for name in columns) for row in lake.rows(FLOW.table_id).to_pylist()}
     assert shown == {
-        "plc_1": (DAY, "15min", MORNING, 12, 12),
-        "plc_2": (DAY, "1h", MORNING, 12, 12),
-        "plc_b": (DAY, "15min", MORNING, 11, None),
+        ("plc_1", DAY, "15min", MORNING, 12, 12),
+        ("plc_2", DAY, "1h", MORNING, 12, 12),
+        ("plc_b", DAY, "15min", MORNING, 11, None),
     }
     trail = {(row["part"], row["grain_code"]): (row["cell_count"], row["record_count"]) for row in audited(lake)}
     grains = ("15min", "1h", "day", "all_places", "suppressed")
@@ -325,58 +356,38 @@ def test_mart_has_rows_of_each_grain_and_the_audit_adds_up(lake: Lake) -> None:
         ("2026-11-02", "1h"): (1, 24),
         ("2026-11-03", "suppressed"): (1, 18),
     }
-    placed = len(swipes) - 1
-    assert sum(records for _, records in trail.values()) == placed
-    assert {(row["table_name"], row["minimum_count"]) for row in audited(lake)} == {("mart.passenger_flow", 10)}
+    assert sum(records for _, records in trail.values()) == flow(lake.spark, *swipes).count() == len(swipes) - 1
+    assert {(row["table_name"], row["minimum_count"]) for row in audited(lake)} == {(FLOW.table_id, 10)}
 
 
-def test_a_second_run_writes_nothing_and_a_late_delivery_one_day(lake: Lake) -> None:
+def test_a_second_run_writes_nothing_and_a_late_delivery_its_day(lake: Lake) -> None:
     swipes = crowd(12) + crowd(12, service_date=NEXT)
-    tables = ("mart.passenger_flow", parts.AUDIT)
     build(lake, swipes)
-    first = {name: (lake.version(name), rows_of(lake, name)) for name in tables}
-    build(lake, swipes)
-    assert {name: (lake.version(name), rows_of(lake, name)) for name in tables} == first
+    first = contents(lake)
+    assert build(lake, swipes) == []
+    assert contents(lake) == first
 
-    build(lake, [*swipes, *crowd(3, "late", delivery_id="d2")])
-    counts = {row["service_date"]: row["in_count"] for row in lake.rows("mart.passenger_flow").to_pylist()}
+    assert build(lake, [*swipes, *crowd(3, "late", delivery_id="d2")]) == ["2026-11-02"]
+    counts = {row["service_date"]: row["in_count"] for row in lake.rows(FLOW.table_id).to_pylist()}
     assert counts == {DAY: 15, NEXT: 12}
-    kept = first[parts.AUDIT][1]
-    assert rows_of(lake, parts.AUDIT) > kept
+    assert contents(lake)[parts.AUDIT][1] > first[parts.AUDIT][1]
     assert Counter(row["part"] for row in audited(lake)) == {"2026-11-02": 10, "2026-11-03": 5}
 
 
 def test_a_run_killed_between_mart_and_audit_is_ended_by_the_next(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    swipes = crowd(12)
-    append = Lake.append
-
     def killed(*args: Any) -> bool:
         raise KeyboardInterrupt
 
+    append = Lake.append
     monkeypatch.setattr(Lake, "append", killed)
     with pytest.raises(KeyboardInterrupt):
-        build(lake, swipes)
+        build(lake, crowd(12))
     monkeypatch.setattr(Lake, "append", append)
-    version, shown = lake.version("mart.passenger_flow"), rows_of(lake, "mart.passenger_flow")
-    assert (sum(shown.values()), audited(lake)) == (1, [])
-    assert build(lake, swipes) == ["2026-11-02"]
-    assert (lake.version("mart.passenger_flow"), rows_of(lake, "mart.passenger_flow")) == (version, shown)
+    shown = contents(lake)[FLOW.table_id]
+    assert (sum(shown[1].values()), audited(lake)) == (1, [])
+    assert build(lake, crowd(12)) == ["2026-11-02"]
+    assert contents(lake)[FLOW.table_id] == shown
     assert len(audited(lake)) == 5
-
-
-def test_a_day_is_published_as_before_when_what_is_behind_it_is_as_before(lake: Lake) -> None:
-    """A changed rule or link that is taken back must be taken back in the mart too."""
-    few = crowd(10)
-    build(lake, few, basis="first")
-    before = rows_of(lake, "mart.passenger_flow")
-    build(lake, crowd(10, place_name=None), basis="second")
-    lake_links = [{**place, "place_id": "plc_9"} for place in PLACES]
-    rows = frame(lake.spark, SWIPES, few)
-    due = parts.due_parts(lake, FLOW, rows, "third", None)
-    parts.build(lake, FLOW, passenger_flow.contributions(rows, frame(lake.spark, LINKS, lake_links)), due)
-    assert rows_of(lake, "mart.passenger_flow") != before
-    build(lake, few, basis="first")
-    assert rows_of(lake, "mart.passenger_flow") == before
 
 
 def test_social_security_is_counted_by_county_or_above(lake: Lake) -> None:
@@ -385,11 +396,11 @@ def test_social_security_is_counted_by_county_or_above(lake: Lake) -> None:
     accounts += [account(f"c{n}", division_code="320105") for n in range(6)]
     accounts += [account("a0", hour=1, employer_cny=Decimal("35.00"))]
     rows = frame(lake.spark, ACCOUNT, accounts)
-    due = parts.due_parts(lake, ACCOUNTS, rows, "", None)
-    assert parts.build(lake, ACCOUNTS, social_security.contributions(rows), due) == 1
+    states = parts.due_parts(lake, ACCOUNTS, rows, "", None)
+    assert parts.build(lake, ACCOUNTS, social_security.contributions(rows), states) == 1
     shown = {
         (row["grain_code"], row["division_code"]): (row["account_count"], row["employer_cny"], row["individual_cny"])
-        for row in lake.rows("mart.social_security").to_pylist()
+        for row in lake.rows(ACCOUNTS.table_id).to_pylist()
     }
     assert shown == {
         ("county", "320104"): (12, Decimal("310.00"), Decimal("150.00")),

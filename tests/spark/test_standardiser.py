@@ -247,6 +247,7 @@ def tokenised(spark: SparkSession, feed_id: str, frame: DataFrame, folder: Path)
     feed = catalogue().feed(feed_id)
     table = catalogue().table(feed.target)
     (column,) = (c.name for c in table.columns if c.tokenise)
+    frame = frame.persist()
     assert not [row for row in frame.collect() if row["reasons"]]
     found = with_tokens(frame.drop("reasons", "record"), feed, table, KeyStore(folder))
     assert set(found.columns) == {*table.column_names, "business_date"}

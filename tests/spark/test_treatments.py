@@ -2,6 +2,7 @@
 
 from datetime import date
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,12 @@ from presidio_anonymizer.operators import OperatorsFactory, OperatorType
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ronghe.contracts import ContractError, Table, Treatment, catalogue
+from jobs import desensitise_fused
+from ronghe.contracts import Catalogue, ContractError, Table, Treatment, catalogue
 from ronghe.contracts.ddl import schema_ddl
+from ronghe.home import Home
+from ronghe.job import JobContext
+from ronghe.lake import Lake
 from ronghe.privacy.treatments import EXPRESSIONS, desensitise, expression
 from ronghe.standardise.normalisers import NORMALISERS
 
@@ -256,3 +261,24 @@ def test_every_treatment_of_the_contracts_compiles(spark: SparkSession, target: 
     origin = catalogue().table(str(target.crosses))
     frame: DataFrame = spark.createDataFrame([], schema_ddl(origin))
     assert desensitise(frame, origin, target).schema.names == list(target.column_names)
+
+
+def test_a_treatment_taken_back_is_taken_back_in_the_open_half(spark: SparkSession, tmp_path: Path) -> None:
+    """Strict, lax by mistake, strict again: the open half shows what is declared now, not what was written once."""
+    found, home = catalogue(), Home(tmp_path).make()
+    strict, target = found.table("fused.organisation"), found.table("safe.organisation")
+    kept = [c.model_copy(update={"treatment": treatment("keep")}) for c in strict.columns]
+    lax = strict.model_copy(update={"columns": tuple(kept)})
+    spark.conf.set("spark.databricks.delta.properties.defaults.enableDeletionVectors", "false")
+    company = organisation(organisation_kind_code="limited_company", is_sole_trader=False)
+    shown = []
+    for origin in (strict, lax, strict):
+        lake = Lake(home, Catalogue(tables={t.id: t for t in (origin, target)}, codesets=found.codesets), spark)
+        lake.append(
+            origin.id,
+            spark.createDataFrame([tuple(company.get(c) for c in origin.column_names)], schema_ddl(origin)),
+            "once",
+        )
+        desensitise_fused.run(JobContext(home, lake.catalogue, spark, lake))
+        shown += lake.rows(target.id, ["contact_phone"])["contact_phone"].to_pylist()
+    assert shown == ["138********", "13800000002", "138********"]

@@ -12,13 +12,12 @@ from ronghe.contracts.codeset import CodeSet, read_codeset
 from ronghe.contracts.ddl import raw_table
 from ronghe.contracts.element import Element, read_elements
 from ronghe.contracts.expectations import Expectation, contract_expectations, read_expectations
+from ronghe.contracts.faults import find_faults
 from ronghe.contracts.linkage import Linkage, read_linkage
 from ronghe.contracts.source import SUFFIX, Feed, Source, read_feed
 from ronghe.contracts.table import Table, read_table
 
 BUILTIN = "builtin"
-# Columns that the standardiser fills by itself.
-PROVENANCE = frozenset({"source_code", "delivery_id", "record_number"})
 
 T = TypeVar("T")
 
@@ -164,7 +163,7 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
         linkages=_load(folders, "schemas/linkage/*.yaml", read_linkage),
         declared=declared,
     )
-    if faults := [*_feed_faults(found), *_table_faults(found), *_other_faults(found)]:
+    if faults := find_faults(found):
         raise ContractError("; ".join(faults))
     return found
 
@@ -172,63 +171,3 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
 def catalogue() -> Catalogue:
     """Return the catalogue of the folders in force (`RONGHE_SCHEMAS`)."""
     return load_catalogue(declaration_folders())
-
-
-def _feed_faults(found: Catalogue) -> Iterator[str]:
-    """Yield what is wrong between feeds and their target tables."""
-    for feed in found.feeds.values():
-        target = found.tables.get(feed.target)
-        if target is None or target.layer != "std":
-            yield f"{feed.id}: target {feed.target!r} is no declared std table"
-            continue
-        filled = [c.to for c in feed.mapped] + list(feed.constants)
-        for name in sorted({str(n) for n in filled if filled.count(n) > 1}):
-            yield f"{feed.id}: column {name} of {target.id} is filled twice"
-        for name in sorted({str(n) for n in filled} - set(target.column_names)):
-            yield f"{feed.id}: {target.id} has no column {name!r}"
-        for column in target.columns:
-            if column.required and column.name not in PROVENANCE and column.name not in filled:
-                yield f"{feed.id}: {target.id}.{column.name} is required and nothing fills it"
-
-
-def _table_faults(found: Catalogue) -> Iterator[str]:
-    """Yield what is wrong in tables: elements, code sets, zones and crossings."""
-    for table in found.tables.values():
-        if (table.zone == "open") != (table.layer in ("safe", "mart")):
-            yield f"{table.id}: zone {table.zone} does not go with layer {table.layer}"
-        for column in table.columns:
-            element = found.elements.get(column.element)
-            if element is None:
-                yield f"{table.id}.{column.name}: there is no element {column.element!r}"
-            elif element.type != column.logical_type and element.id != "raw_value":
-                yield f"{table.id}.{column.name}: is {column.logical_type}, its element {element.type}"
-            if column.codes and column.codes not in found.codesets:
-                yield f"{table.id}.{column.name}: there is no code set {column.codes!r}"
-        yield from _crossing_faults(table, found)
-
-
-def _crossing_faults(table: Table, found: Catalogue) -> Iterator[str]:
-    """Yield what is wrong where a table is made from a restricted one."""
-    if table.layer == "safe" and table.crosses is None:
-        yield f"{table.id}: a safe table says which table it `crosses` from"
-    if table.layer == "mart" and table.domain in ("transportation", "livelihood") and table.gate is None:
-        yield f"{table.id}: figures about persons need a `gate`"
-    origin = found.tables.get(table.crosses) if table.crosses else None
-    if table.crosses and origin is None:
-        yield f"{table.id}: crosses {table.crosses!r}, which is no declared table"
-    for column in table.columns if origin else ():
-        if origin and column.name not in origin.column_names:
-            yield f"{table.id}.{column.name}: {origin.id} has no such column"
-        elif origin and origin.column(column.name).treatment.operator in ("drop", "count"):
-            yield f"{table.id}.{column.name}: its treatment in {origin.id} lets it not leave"
-
-
-def _other_faults(found: Catalogue) -> Iterator[str]:
-    """Yield linkages and expectations that point at nothing."""
-    for linkage in found.linkages.values():
-        for name in (linkage.target, *(item.table for item in linkage.inputs)):
-            if name not in found.tables:
-                yield f"linkage {linkage.id}: there is no table {name!r}"
-    for name in found.declared:
-        if name not in found.tables:
-            yield f"expectations: there is no table {name!r}"

@@ -27,7 +27,7 @@ _STEMS = {
     "political opinion": ("politic", "zhengzhi"),
     "health": ("health", "disease", "illness", "diagnos", "patient", "disabilit"),
 }
-# Whole words, and names that mean the attribute only if they are all there is: a trip has an origin, a contract a party.
+# Whole words; and names that mean the attribute if they are all there is: a trip has an origin, a contract a party.
 _PHRASES = {
     "ethnicity": ("race",),
     "origin": ("native place", "place of birth", "place of origin", "birth place", "home town", "ancestral home"),

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ronghe.contracts.base import ContractError, Declaration, validated
+from ronghe.contracts.gate import GatePolicy
 from ronghe.contracts.odcs import Grade, LogicalType, Property, TypeOptions, custom_values, read_contract
 
 Layer = Literal["raw", "std", "fused", "safe", "mart", "meta"]
@@ -69,13 +70,6 @@ class Column(Declaration):
     tokenise: Tokenise | None = None
 
 
-class Rung(Declaration):
-    """One step of a roll-up ladder: the keys of a cell at this step."""
-
-    name: str
-    keys: tuple[str, ...]
-
-
 class Table(Declaration):
     """One table of the lake. `id` is `<layer>.<noun>`; `crosses` is the restricted table a safe table is made from."""
 
@@ -96,7 +90,7 @@ class Table(Declaration):
     primary_key: tuple[str, ...]
     any_of: tuple[tuple[str, ...], ...] = ()
     crosses: str | None = None
-    gate: dict[str, Any] | None = None
+    gate: GatePolicy | None = None
 
     @property
     def column_names(self) -> tuple[str, ...]:

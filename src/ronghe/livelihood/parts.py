@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ronghe.contracts import ContractError
 from ronghe.job import Days
 from ronghe.lake import Lake, Part, code_version, digest
 from ronghe.privacy import gate
@@ -63,7 +64,9 @@ def build(lake: Lake, mart: GatedMart, contributions: DataFrame, due: dict[str, 
     if not due:
         return 0
     table = lake.catalogue.table(mart.table_id)
-    policy = gate.GatePolicy.model_validate(table.gate)
+    if table.gate is None:
+        raise ContractError(f"{table.id} counts persons and declares no gate")
+    policy = table.gate
     part = Part(mart.part_column, tuple(due))
     assigned = gate.assign(contributions.where(part.predicate()), policy).persist()
     published = mart.as_table(gate.publish(assigned, policy, mart.measures))

@@ -1,6 +1,6 @@
 """Thirty real places of Shenzhen under made-up codes, and the spellings under which they arrive.
 
-Coordinates are WGS-84: the metro's from OpenStreetMap to four decimals, the bus stops' to about 200 m.
+Coordinates are WGS-84, as public maps show them: the metro's to four decimals, the bus stops' to about 200 m.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,129 @@
+"""What is wrong between declarations that are each right by themselves; every fault names both sides."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ronghe.contracts.checks import CHECKS
+from ronghe.contracts.expectations import contract_expectations, overlap
+from ronghe.contracts.guard import forbidden
+from ronghe.contracts.source import Feed
+from ronghe.contracts.table import Column, Table, Treatment
+
+if TYPE_CHECKING:
+    from ronghe.contracts.catalogue import Catalogue
+
+# Columns that the standardiser fills by itself.
+PROVENANCE = frozenset({"source_code", "delivery_id", "record_number"})
+# Guard rail 6: a contract may ask for more, never for less.
+LEAST_MINIMUM_COUNT = 10
+
+
+def find_faults(found: "Catalogue") -> list[str]:
+    """Return every fault of a catalogue; what the contracts imply is only compared when they are sound."""
+    faults = [fault for feed in found.feeds.values() for fault in _feed_faults(feed, found)]
+    faults += [fault for table in found.tables.values() for fault in _table_faults(table, found)]
+    faults += _linkage_faults(found)
+    return faults or list(_expectation_faults(found))
+
+
+def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
+    """Yield what is wrong between a feed and its target table."""
+    for column in feed.columns:
+        if rule := forbidden(column.name):
+            yield f"{feed.id}: column {column.name}: {rule}"
+        if column.name in feed.refuse:
+            yield f"{feed.id}: column {column.name} is declared and refused; do one of both"
+    target = found.tables.get(feed.target)
+    if target is None or target.layer != "std":
+        yield f"{feed.id}: target {feed.target!r} is no declared std table"
+    else:
+        yield from _mapping_faults(feed, target)
+
+
+def _mapping_faults(feed: Feed, target: Table) -> Iterator[str]:
+    """Yield canonical columns that are unknown, filled twice, or required and not filled."""
+    filled = [str(column.to) for column in feed.mapped] + list(feed.constants)
+    for name in sorted({name for name in filled if filled.count(name) > 1}):
+        yield f"{feed.id}: column {name} of {target.id} is filled twice"
+    for name in sorted(set(filled) - set(target.column_names)):
+        yield f"{feed.id}: {target.id} has no column {name!r}"
+    needed = (c.name for c in target.columns if c.required and c.name not in PROVENANCE)
+    yield from (f"{feed.id}: {target.id}.{n} is required and nothing fills it" for n in needed if n not in filled)
+
+
+def _table_faults(table: Table, found: "Catalogue") -> Iterator[str]:
+    """Yield what is wrong in a table: zone, gate, columns, rules over several columns, crossing."""
+    if (table.zone == "open") != (table.layer in ("safe", "mart")):
+        yield f"{table.id}: zone {table.zone} does not go with layer {table.layer}"
+    if table.layer == "mart" and table.domain in ("transportation", "livelihood") and table.gate is None:
+        yield f"{table.id}: figures about persons need a `gate`"
+    if table.gate and table.gate.minimum_count < LEAST_MINIMUM_COUNT:
+        yield f"{table.id}: minimum_count {table.gate.minimum_count} is below {LEAST_MINIMUM_COUNT} (guard rail 6)"
+    for name in sorted({name for names in table.any_of for name in names} - set(table.column_names)):
+        yield f"{table.id}: any_of names {name!r}, which is no column of it"
+    for column in table.columns:
+        yield from _column_faults(table, column, found)
+    yield from _crossing_faults(table, found)
+
+
+def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator[str]:
+    """Yield what is wrong in a column: guard rail 5, element, code set, check, token, treatment."""
+    where = f"{table.id}.{column.name}"
+    if table.layer != "raw" and (rule := forbidden(column.name)):
+        yield f"{where}: {rule}"
+    element = found.elements.get(column.element)
+    if element is None:
+        yield f"{where}: there is no element {column.element!r}"
+    elif element.type != column.logical_type and element.id != "raw_value":
+        yield f"{where}: is {column.logical_type}, its element {element.type}"
+    for kind, name, known in (("code set", column.codes, found.codesets), ("check", column.check, CHECKS)):
+        if name and name not in known:
+            yield f"{where}: there is no {kind} {name!r}; there are {', '.join(known)}"
+    asked = [column.tokenise.day_column] if column.tokenise else []
+    asked += _asked_columns(column.treatment)
+    for name in asked:
+        if name and name not in table.column_names:
+            yield f"{where}: names {name!r}, which is no column of {table.id}"
+
+
+def _asked_columns(treatment: Treatment) -> list[str | None]:
+    """Return the columns a treatment asks before it is applied."""
+    return [treatment.when, *(_asked_columns(treatment.otherwise) if treatment.otherwise else [])]
+
+
+def _crossing_faults(table: Table, found: "Catalogue") -> Iterator[str]:
+    """Yield what is wrong where a table is made from a restricted one."""
+    if table.layer == "safe" and table.crosses is None:
+        yield f"{table.id}: a safe table says which table it `crosses` from"
+    if table.crosses is None:
+        return
+    origin = found.tables.get(table.crosses)
+    if origin is None:
+        yield f"{table.id}: crosses {table.crosses!r}, which is no declared table"
+        return
+    for column in table.columns:
+        if column.name not in origin.column_names:
+            yield f"{table.id}.{column.name}: {origin.id} has no such column"
+        elif origin.column(column.name).treatment.operator in ("drop", "count"):
+            yield f"{table.id}.{column.name}: its treatment in {origin.id} lets it not leave"
+
+
+def _linkage_faults(found: "Catalogue") -> list[str]:
+    """Return linkages that point at nothing or would match on what guard rail 5 keeps out."""
+    faults = []
+    for linkage in found.linkages.values():
+        names = (linkage.target, *(item.table for item in linkage.inputs))
+        faults += [f"linkage {linkage.id}: there is no table {name!r}" for name in names if name not in found.tables]
+        columns = sorted({name for item in linkage.inputs for name in item.columns})
+        faults += [f"linkage {linkage.id}: column {c}: {rule}" for c in columns if (rule := forbidden(c))]
+    return faults
+
+
+def _expectation_faults(found: "Catalogue") -> Iterator[str]:
+    """Yield declared checks of no table, and those that the table's contract says already."""
+    for name, checks in found.declared.items():
+        if name not in found.tables:
+            yield f"expectations: there is no table {name!r}"
+            continue
+        derived = contract_expectations(found.tables[name], found.codesets)
+        yield from (f"expectations of {name}: the contract says {o} already" for o in overlap(checks, derived))
