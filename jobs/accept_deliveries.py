@@ -23,7 +23,7 @@ def run(ctx: JobContext) -> int:
         std, lake.read("meta.duplicate"), lake.read("meta.quarantine"), [d.delivery_id for d in deliveries]
     )
     acceptance.refuse_loss(deliveries, read, counts)
-    found = acceptance.judge_deliveries(feed, deliveries, std, ctx.catalogue.expectations(feed.target))
+    found = acceptance.judge_deliveries(feed, deliveries, counts, std, ctx.catalogue.expectations(feed.target))
     events = [
         acceptance.verdict(feed, d, found[d.delivery_id], counts[d.delivery_id], read[d.delivery_id])
         for d in deliveries

@@ -242,9 +242,8 @@ def disclosure_faults(home: Home) -> list[str]:
         if small:
             faults.append(f"{name}: {small} cells count fewer than 10")
         for rung, key in enumerate(keys):
-            parts = tables.sql(
-                f"SELECT count(*) FROM (SELECT 1 FROM cell GROUP BY {key} HAVING min(rung) <= {rung} AND max(rung) > {rung})"
-            ).fetchall()[0][0]
+            in_part = f"SELECT 1 FROM cell GROUP BY {key} HAVING min(rung) <= {rung} AND max(rung) > {rung}"
+            parts = tables.sql(f"SELECT count(*) FROM ({in_part})").fetchall()[0][0]
             if parts:
                 faults.append(f"{name}: {parts} keys ({key}) are shown in part")
     return faults

@@ -48,12 +48,15 @@ class Days:
         """Read `2026-11-01..2026-11-07` or one day.
 
         Raises:
-            ValueError: no date, or the range runs backwards.
+            ContractError: no date, or the range runs backwards.
         """
         first, _, last = text.partition("..")
-        days = cls(date.fromisoformat(first), date.fromisoformat(last or first))
+        try:
+            days = cls(date.fromisoformat(first), date.fromisoformat(last or first))
+        except ValueError:
+            raise ContractError(f"{text!r} is no day (2026-11-01) and no range (2026-11-01..2026-11-07)") from None
         if days.last < days.first:
-            raise ValueError(f"the range {text} runs backwards")
+            raise ContractError(f"the range {text} runs backwards")
         return days
 
     def __contains__(self, day: object) -> bool:
@@ -103,9 +106,10 @@ def run_job(
     """
     home = Home.find().make()
     found = catalogue()
+    asked = Days.parse(days) if days else None
     with _without_row_content(home, name), engine.session(home, name, address) as spark:
         lake = Lake(home, found, spark)
-        return run(JobContext(home, found, spark, lake, feed_id, Days.parse(days) if days else None))
+        return run(JobContext(home, found, spark, lake, feed_id, asked))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from ronghe.home import Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
     from pyspark.sql import DataFrame, SparkSession
 
 # Commits that rewrite files or settings, never rows.
@@ -114,6 +115,19 @@ class Lake:
         if not self.exists(table_id):
             return pa.table({name: pa.array([], pa.string()) for name in wanted})
         return DeltaTable(self.path(table_id)).to_pyarrow_table(columns=wanted)
+
+    def dataset(self, table_id: str) -> "ds.Dataset":
+        """Return a table as an Arrow dataset, read as far as it is asked for."""
+        from deltalake import DeltaTable
+
+        return DeltaTable(self.path(table_id)).to_pyarrow_dataset()
+
+    def size(self, table_id: str) -> tuple[int, int]:
+        """Return a table's number of rows, from its log, and its newest version."""
+        from deltalake import DeltaTable
+
+        table = DeltaTable(self.path(table_id))
+        return int(table.count()), int(table.version())
 
     def version(self, table_id: str) -> int:
         """Return the last version that changed rows, or -1: maintenance does not make a table newer."""

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import psutil
 
+# A process's start is known to the system's clock tick only.
+_CLOCK_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class ServiceState:
@@ -33,12 +36,19 @@ def save_state(path: Path, pid: int, port: int, config: str) -> ServiceState:
 
 
 def load_state(path: Path) -> ServiceState | None:
-    """Return the state of a service that lives, or none."""
+    """Return the state of a service that lives, or none; a process started later under its pid is another one."""
     try:
         found = ServiceState(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if alive(found.pid) else None
+    return found if alive(found.pid) and _began(found.pid) <= found.started_at + _CLOCK_SECONDS else None
+
+
+def _began(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return float("inf")
 
 
 def alive(pid: int) -> bool:

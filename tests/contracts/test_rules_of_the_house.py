@@ -146,8 +146,6 @@ def test_only_the_engine_makes_sessions(path: Path) -> None:
 
 @each(CODE)
 def test_only_the_lake_touches_tables(path: Path) -> None:
-    if path.parent == PACKAGE / "cli" and touches_tables(path):
-        pytest.xfail("opens tables itself; it should ask the lake")
     assert touches_tables(path) == (path == PACKAGE / "lake.py")
 
 

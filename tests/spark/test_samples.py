@@ -116,7 +116,6 @@ def test_second_run_changes_nothing(ctx: JobContext) -> None:
     assert min(before.values()) >= 0
 
 
-@pytest.mark.xfail(reason="a delivery of which no row is new is stopped for want of rows", raises=DataStopped)
 def test_records_sent_again_are_duplicates(case: Case, ctx: JobContext, rows: dict[int, dict[str, Any]]) -> None:
     path = case.deliver(ctx.feed, ctx.home.landing, name="sent_again", times=2)
     assert [job.run(ctx) for job in JOBS] == [1, 1, 1]
@@ -127,7 +126,6 @@ def test_records_sent_again_are_duplicates(case: Case, ctx: JobContext, rows: di
     assert {row["record_number"]: row for row in ctx.lake.rows(ctx.feed.target).to_pylist()} == rows
 
 
-@pytest.mark.xfail(reason="rows of a stopped delivery stand before those that correct them", raises=DataStopped)
 def test_correction_is_accepted_when_the_first_delivery_was_stopped(spark: SparkSession, tmp_path: Path) -> None:
     own = tmp_path / "own"
     (own / "schemas").mkdir(parents=True)

@@ -1,5 +1,6 @@
 """Each compiled treatment equals the Presidio operator it stands for; nothing personal crosses under the contracts."""
 
+from collections.abc import Iterator
 from datetime import date
 from functools import reduce
 from pathlib import Path
@@ -263,22 +264,34 @@ def test_every_treatment_of_the_contracts_compiles(spark: SparkSession, target: 
     assert desensitise(frame, origin, target).schema.names == list(target.column_names)
 
 
+@pytest.fixture
+def small_tables(spark: SparkSession) -> Iterator[None]:
+    """The engine's settings that matter to small tables."""
+    own = {
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    }
+    for name, value in own.items():
+        spark.conf.set(name, value)
+    yield
+    for name in own:
+        spark.conf.unset(name)
+
+
+@pytest.mark.usefixtures("small_tables")
 def test_a_treatment_taken_back_is_taken_back_in_the_open_half(spark: SparkSession, tmp_path: Path) -> None:
     """Strict, lax by mistake, strict again: the open half shows what is declared now, not what was written once."""
     found, home = catalogue(), Home(tmp_path).make()
     strict, target = found.table("fused.organisation"), found.table("safe.organisation")
     kept = [c.model_copy(update={"treatment": treatment("keep")}) for c in strict.columns]
     lax = strict.model_copy(update={"columns": tuple(kept)})
-    spark.conf.set("spark.databricks.delta.properties.defaults.enableDeletionVectors", "false")
     company = organisation(organisation_kind_code="limited_company", is_sole_trader=False)
+    rows = spark.createDataFrame([tuple(company.get(c) for c in strict.column_names)], schema_ddl(strict))
     shown = []
     for origin in (strict, lax, strict):
-        lake = Lake(home, Catalogue(tables={t.id: t for t in (origin, target)}, codesets=found.codesets), spark)
-        lake.append(
-            origin.id,
-            spark.createDataFrame([tuple(company.get(c) for c in origin.column_names)], schema_ddl(origin)),
-            "once",
-        )
-        desensitise_fused.run(JobContext(home, lake.catalogue, spark, lake))
+        declared = Catalogue(tables={t.id: t for t in (origin, target)}, codesets=found.codesets)
+        lake = Lake(home, declared, spark)
+        lake.append(origin.id, rows, "once")
+        desensitise_fused.run(JobContext(home, declared, spark, lake))
         shown += lake.rows(target.id, ["contact_phone"])["contact_phone"].to_pylist()
     assert shown == ["138********", "13800000002", "138********"]

@@ -114,18 +114,20 @@ def test_rejected_delivery_is_unseen_again_when_the_contract_is_another_version(
     assert ledger(event("a", "rejected", version="0.9.0")).unseen([delivery("a")]) == (delivery("a"),)
 
 
-def test_delivery_is_unclaimed_from_landed_to_accepted() -> None:
+def test_delivery_is_unclaimed_from_landed_to_accepted_or_stopped() -> None:
     known = ledger(
         event("late", "landed", day=3),
         event("stopped", "landed"),
         event("stopped", "stopped"),
+        event("mended", "landed"),
+        event("mended", "stopped", version="0.9.0"),
         event("done", "landed"),
         event("done", "accepted"),
         event("refused", "rejected"),
         event("other", "landed", feed_id="shenzhen.tap"),
     )
-    assert known.unclaimed() == (delivery("stopped"), delivery("late", day=3))
-    assert known.read_counts() == {"id-late": 7, "id-stopped": 7, "id-done": 7}
+    assert known.unclaimed() == (delivery("mended"), delivery("late", day=3))
+    assert known.read_counts() == {"id-late": 7, "id-stopped": 7, "id-mended": 7, "id-done": 7}
     assert known.landed_content()["sha-done"] == "shenzhen/done.csv"
 
 

@@ -65,7 +65,6 @@ def test_state_is_none_when_the_process_is_a_zombie(tmp_path: Path, start: Start
     assert load_state(tmp_path / "engine.json") is None
 
 
-@pytest.mark.xfail(reason="load_state does not look when the process was started", strict=False)
 def test_state_is_none_when_another_process_has_the_pid_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes.time, "time", lambda: psutil.boot_time() + 1)
     save_state(tmp_path / "engine.json", os.getpid(), 15002, "hash")

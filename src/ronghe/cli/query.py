@@ -3,7 +3,6 @@
 import sys
 
 import duckdb
-from deltalake import DeltaTable
 
 from ronghe.contracts import Table, catalogue
 from ronghe.home import Home
@@ -29,7 +28,7 @@ def connect(home: Home) -> duckdb.DuckDBPyConnection:
     for table in open_tables(home):
         connection.sql(f"CREATE SCHEMA IF NOT EXISTS {table.layer}")
         staged = f"{table.layer}__{table.name}"
-        connection.register(staged, DeltaTable(lake.path(table.id)).to_pyarrow_dataset())
+        connection.register(staged, lake.dataset(table.id))
         connection.sql(f"CREATE VIEW {table.id} AS FROM {staged}")
         connection.sql(f"COMMENT ON VIEW {table.id} IS {_quoted(table.description)}")
     connection.sql("SET enable_external_access = false")

@@ -75,7 +75,8 @@ class ColumnMap(Declaration):
 class Feed(Declaration):
     """One kind of delivery of one source.
 
-    `refuse` names source columns dropped before raw; `constants` fills canonical columns the source does not send.
+    `refuse` names source columns dropped before raw; `constants` fills canonical columns the source does not send. A
+    delivery with more than `max_quarantined_pct` of its records in quarantine is stopped as a whole.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Feed(Declaration):
     timezone: str
     coordinate_system: CoordinateSystem = "WGS-84"
     lateness_days: int = Field(default=7, ge=0)
+    max_quarantined_pct: float = Field(default=20, ge=0, le=100)
     refuse: tuple[str, ...] = ()
     constants: dict[str, str] = Field(default_factory=dict)
     columns: tuple[ColumnMap, ...]
@@ -123,6 +125,7 @@ _FEED_KEYS = {
     "timezone",
     "coordinate_system",
     "lateness_days",
+    "max_quarantined_pct",
     "refuse",
     "constants",
 }

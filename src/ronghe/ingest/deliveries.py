@@ -139,14 +139,23 @@ class Ledger:
         return {row["content_sha256"]: row["path"] for row in self.events() if row["event_code"] == "landed"}
 
     def unclaimed(self) -> tuple[Delivery, ...]:
-        """Return deliveries that were landed and not accepted yet, oldest business day first."""
+        """Return deliveries that were landed and neither accepted nor stopped, oldest business day first.
+
+        One that was stopped waits until the feed's contract has another version: it would only be stopped again, and
+        its rows would stand before those of a delivery that corrects them.
+        """
         events = self.events()
-        accepted = {row["delivery_id"] for row in events if row["event_code"] == "accepted"}
+        ended = {
+            row["delivery_id"]
+            for row in events
+            if row["event_code"] == "accepted"
+            or (row["event_code"] == "stopped" and row["contract_version"] == self._feed.version)
+        }
         names = Delivery.__dataclass_fields__
         waiting = [
             Delivery(**{name: row[name] for name in names})
             for row in events
-            if row["event_code"] == "landed" and row["delivery_id"] not in accepted
+            if row["event_code"] == "landed" and row["delivery_id"] not in ended
         ]
         return tuple(sorted(waiting, key=lambda d: (d.business_date, d.path)))
 

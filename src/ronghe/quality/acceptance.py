@@ -12,6 +12,8 @@ from ronghe.job import DataStopped
 from ronghe.quality.checks import Failure, failures
 
 FATES = ("accepted", "deduplicated", "quarantined")
+# A share of fewer records than this says little; each of them is in quarantine with its reason all the same.
+SHARE_FROM_RECORDS = 50
 
 
 def count_fates(
@@ -52,13 +54,37 @@ def refuse_loss(deliveries: Sequence[Delivery], read: dict[str, int], fates: dic
 
 
 def judge_deliveries(
-    feed: Feed, deliveries: Sequence[Delivery], std: DataFrame, expectations: Sequence[Expectation]
+    feed: Feed,
+    deliveries: Sequence[Delivery],
+    counts: dict[str, dict[str, int]],
+    std: DataFrame,
+    expectations: Sequence[Expectation],
 ) -> dict[str, tuple[Failure, ...]]:
-    """Run the table's checks on the deliveries together and, where they stop, on each by itself.
+    """Judge how much of each delivery is in quarantine, and run the table's checks on the rows that are new.
 
     Returns:
         By delivery id: the checks that do not hold; one bad delivery does not hold back the others.
     """
+    held_back = {d.delivery_id: _quarantine_failure(feed, counts[d.delivery_id]) for d in deliveries}
+    filled = [d for d in deliveries if counts[d.delivery_id]["accepted"]]
+    judged = _judge_rows(feed, filled, std, expectations) if filled else {}
+    return {d.delivery_id: (*held_back[d.delivery_id], *judged.get(d.delivery_id, ())) for d in deliveries}
+
+
+def _quarantine_failure(feed: Feed, counts: dict[str, int]) -> tuple[Failure, ...]:
+    """Return a failure where so many records are in quarantine that the source must have changed its ways."""
+    records = sum(counts.values())
+    share = 100 * counts["quarantined"] / max(records, 1)
+    if records < SHARE_FROM_RECORDS or share <= feed.max_quarantined_pct:
+        return ()
+    found = f"{counts['quarantined']} of {records} records, more than {feed.max_quarantined_pct:g} %"
+    return (Failure("quarantined records", None, "stop", found),)
+
+
+def _judge_rows(
+    feed: Feed, deliveries: Sequence[Delivery], std: DataFrame, expectations: Sequence[Expectation]
+) -> dict[str, tuple[Failure, ...]]:
+    """Run the checks on the rows of the deliveries together and, where they stop, on each by itself."""
     together = failures(feed.target, _rows_of(std, deliveries), expectations)
     if len(deliveries) == 1 or not any(failure.severity == "stop" for failure in together):
         return {delivery.delivery_id: together for delivery in deliveries}

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ronghe.contracts import Feed
-from ronghe.ingest.deliveries import Delivery
+from ronghe.ingest.deliveries import Delivery, accepted_rows
 from ronghe.lake import Lake
 from ronghe.privacy.keys import KeyStore
 from ronghe.standardise.standardiser import judge, stands, with_standing, with_tokens
@@ -38,13 +38,12 @@ def decide(lake: Lake, feed: Feed, deliveries: Sequence[Delivery], keys: KeyStor
         keys: where token keys are kept.
     """
     table = lake.catalogue.table(feed.target)
-    ids = [delivery.delivery_id for delivery in deliveries]
     rows = [(delivery.delivery_id, delivery.business_date) for delivery in deliveries]
     days = lake.spark.createDataFrame(rows, "delivery_id STRING, business_date DATE")
     # Each frame is read several times below; parsing and hashing once is worth the memory.
     judged = judge(lake.read(feed.raw_table), days, feed, lake.catalogue).persist()
     right = with_tokens(judged.where(F.size("reasons") == 0).drop("reasons", "record"), feed, table, keys)
-    present = lake.read(feed.target).where(~F.col("delivery_id").isin(*ids)) if lake.exists(feed.target) else None
+    present = accepted_rows(lake, feed.target) if lake.exists(feed.target) else None
     standing = with_standing(right, present, table.primary_key).persist()
     named = F.lit(feed.id).alias("feed_id")
     quarantined = judged.where(F.size("reasons") > 0).select(

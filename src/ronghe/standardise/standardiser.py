@@ -171,7 +171,7 @@ def with_standing(right: DataFrame, present: DataFrame | None, key: tuple[str, .
 
     Args:
         right: rows without reasons, with `business_date`, `delivery_id`, `record_number`.
-        present: the table's rows of other deliveries, or none where there are none.
+        present: the table's rows of accepted deliveries, or none where there are none.
         key: the table's primary key; nulls count as equal.
 
     Returns:
