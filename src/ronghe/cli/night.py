@@ -1,6 +1,7 @@
 """The night by hand: every ingest, the fusion their events start, then the nightly outputs, with visible progress."""
 
 import time
+from datetime import UTC, datetime
 
 import typer
 
@@ -24,28 +25,38 @@ def run_night(home: Home, days: str | None) -> bool:
     with Airflow.connect(home) as airflow:
         airflow.await_dags({*ingests, FUSE, *NIGHTLY})
         known = {run["dag_run_id"] for run in airflow.runs(FUSE)}
-        states = airflow.follow([(dag, airflow.trigger(dag, days)) for dag in ingests], _report)
-        states |= airflow.follow(_fusion(airflow, known), _report)
-        states |= airflow.follow([(dag, airflow.trigger(dag, days)) for dag in NIGHTLY], _report)
-    failed = sorted(dag for dag, state in states.items() if state != "success")
+        failed = airflow.follow([(dag, airflow.trigger(dag, days)) for dag in ingests], _report)
+        failed |= _fuse(airflow, known)
+        failed |= airflow.follow([(dag, airflow.trigger(dag, days)) for dag in NIGHTLY], _report)
     typer.echo(f"\nThe night took {time.monotonic() - began:.0f} s.")
     show_built(home)
     if failed:
-        typer.secho(f"Failed: {', '.join(failed)}. Open the run in Airflow; its page says what to do.", fg="red")
+        named = ", ".join(sorted(failed))
+        typer.secho(f"Failed: {named}. Open the run in Airflow; the DAG's page says what to do.", fg="red")
     return not failed
 
 
-def _fusion(airflow: Airflow, known: set[str]) -> list[tuple[str, str]]:
-    """Return the runs of the fusion that the ingests' events started and that did not end yet; start one if none."""
+def _fuse(airflow: Airflow, known: set[str]) -> set[str]:
+    """Follow the fusions that the ingests' events start, until one began after the ingests had ended.
+
+    Events are hints: where none comes in time, the fusion is started by hand and takes what was accepted.
+
+    Returns:
+        The DAGs of which a run failed.
+    """
+    ended, failed = datetime.now(UTC), set()
     deadline = time.monotonic() + _EVENT_SECONDS
     while time.monotonic() < deadline:
-        started = [run for run in airflow.runs(FUSE) if run["dag_run_id"] not in known]
-        pending = [(FUSE, str(run["dag_run_id"])) for run in started if run["state"] not in ENDED]
+        runs = [run for run in airflow.runs(FUSE) if run["dag_run_id"] not in known]
+        pending = [(FUSE, str(run["dag_run_id"])) for run in runs if run["state"] not in ENDED]
         if pending:
-            return pending[:1]
-        time.sleep(0.5)
-    # Events are hints: whatever is accepted and not fused yet is taken now.
-    return [(FUSE, airflow.trigger(FUSE))]
+            failed |= airflow.follow(pending, _report)
+            deadline = time.monotonic() + _EVENT_SECONDS
+        elif any(datetime.fromisoformat(run["start_date"]) >= ended for run in runs):
+            return failed
+        else:
+            time.sleep(0.5)
+    return failed | airflow.follow([(FUSE, airflow.trigger(FUSE))], _report)
 
 
 def _report(task: TaskState) -> None:

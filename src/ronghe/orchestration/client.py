@@ -12,6 +12,8 @@ from ronghe.home import Home
 from ronghe.orchestration import service
 
 ENDED = ("success", "failed")
+# States of a task that a person wants to hear of.
+_TOLD = (*ENDED, "skipped", "upstream_failed", "up_for_retry")
 
 
 @dataclass(frozen=True)
@@ -99,26 +101,24 @@ class Airflow:
         found = self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return [TaskState(dag_id, t["task_id"], t["state"] or "waiting", t["duration"]) for t in found]
 
-    def follow(self, runs: list[tuple[str, str]], report: Callable[[TaskState], None]) -> dict[str, str]:
-        """Watch runs until all have ended; report each task when it ends.
+    def follow(self, runs: list[tuple[str, str]], report: Callable[[TaskState], None]) -> set[str]:
+        """Watch runs, given by DAG and run id, until all have ended; report each task when it ends.
 
         Returns:
-            The state of each run by its DAG's id.
+            The DAGs of which a run failed.
         """
         told: set[tuple[str, str, str]] = set()
-        states: dict[str, str] = {}
-        while len(states) < len(runs):
-            for dag_id, run_id in runs:
-                if dag_id in states:
-                    continue
+        waiting, failed = list(runs), set()
+        while waiting:
+            for dag_id, run_id in list(waiting):
                 state = self.run_state(dag_id, run_id)
                 for task in self.tasks(dag_id, run_id):
-                    if task.state in (*ENDED, "skipped", "upstream_failed", "up_for_retry"):
-                        key = (dag_id, task.task_id, task.state)
-                        if key not in told:
-                            told.add(key)
-                            report(task)
+                    key = (run_id, task.task_id, task.state)
+                    if task.state in _TOLD and key not in told:
+                        told.add(key)
+                        report(task)
                 if state in ENDED:
-                    states[dag_id] = state
+                    waiting.remove((dag_id, run_id))
+                    failed |= {dag_id} if state == "failed" else set()
             time.sleep(0.5)
-        return states
+        return failed
