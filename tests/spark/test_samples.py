@@ -126,7 +126,10 @@ def test_records_sent_again_are_duplicates(case: Case, ctx: JobContext, rows: di
     assert {row["record_number"]: row for row in ctx.lake.rows(ctx.feed.target).to_pylist()} == rows
 
 
-def test_correction_is_accepted_when_the_first_delivery_was_stopped(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("same_night", [False, True], ids=["the_night_after", "the_same_night"])
+def test_correction_of_a_stopped_delivery_is_accepted_when_it_comes(
+    same_night: bool, spark: SparkSession, tmp_path: Path
+) -> None:
     own = tmp_path / "own"
     (own / "schemas").mkdir(parents=True)
     (own / "expectations" / "std").mkdir(parents=True)
@@ -134,13 +137,16 @@ def test_correction_is_accepted_when_the_first_delivery_was_stopped(spark: Spark
     (own / "expectations" / "std" / "swipe.yaml").write_text(f"table: std.swipe\nexpectations: [{dear}]\n", "utf-8")
     home, found = Home(tmp_path / "home").make(), load_catalogue((builtin_folder(), own))
     ctx = JobContext(home, found, spark, Lake(home, found, spark), "shenzhen.swipe")
-    folder = home.landing / "shenzhen" / "swipe" / "2026-11-02"
-    folder.mkdir(parents=True)
     swipe = {"卡号": "A1", "交易时间": "2026-11-02 08:05:30", "交易类型": "巴士", "站点编码": "X1"}
     swipe |= {"设备编号": "D1", "交易金额": "2.00", "结算日期": "20261102"}
-    (folder / "a.csv").write_bytes(file_of(ctx.feed, [swipe | {"交易金额": "900.00"}]))
+    wrong, right = (home.landing / "shenzhen" / "swipe" / f"2026-11-0{n}" / "swipe.csv" for n in (2, 3))
+    wrong.parent.mkdir(parents=True)
+    right.parent.mkdir(parents=True)
+    wrong.write_bytes(file_of(ctx.feed, [swipe | {"交易金额": "900.00"}]))
+    if same_night:
+        right.write_bytes(file_of(ctx.feed, [swipe]))
     with pytest.raises(DataStopped, match="mean"):
         [job.run(ctx) for job in JOBS]
-    (folder / "b.csv").write_bytes(file_of(ctx.feed, [swipe]))
+    right.write_bytes(file_of(ctx.feed, [swipe]))
     [job.run(ctx) for job in JOBS]
     assert [str(row["fare_cny"]) for row in accepted_rows(ctx.lake, "std.swipe").collect()] == ["2.00"]

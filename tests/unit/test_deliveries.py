@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from ronghe.contracts import ContractError, Feed, catalogue
-from ronghe.ingest.deliveries import Delivery, Event, Ledger, discover
+from ronghe.home import Home
+from ronghe.ingest.deliveries import Delivery, Event, Ledger, accepted_ids, discover
+from ronghe.lake import Lake
 
 FEED = catalogue().feed("shenzhen.swipe")
 
@@ -133,3 +135,16 @@ def test_delivery_is_unclaimed_from_landed_to_accepted_or_stopped() -> None:
 
 def test_nothing_is_unclaimed_when_nothing_ever_landed() -> None:
     assert ledger().unclaimed() == ()
+
+
+def test_accepted_ids_are_those_of_every_feed_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"delivery_id": "a", "event_code": "accepted", "feed_id": "guiyang.enterprise"},
+        {"delivery_id": "b", "event_code": "accepted", "feed_id": "shenzhen.swipe"},
+        {"delivery_id": "c", "event_code": "landed", "feed_id": "shenzhen.swipe"},
+        {"delivery_id": "d", "event_code": "accepted", "feed_id": "nanjing.social_security"},
+    ]
+    lake = Lake(Home.find(), catalogue())
+    monkeypatch.setattr(lake, "rows", lambda *_: pa.Table.from_pylist(rows))
+    # A generator, as the fusions pass one: it can be gone through only once.
+    assert accepted_ids(lake, (name for name in ("std.swipe", "std.organisation"))) == ("a", "b")

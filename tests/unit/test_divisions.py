@@ -49,8 +49,14 @@ def test_abolished_code_leads_to_its_successor(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_abolished_code_leads_on_until_a_code_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [county("1", "甲", None, 1992), county("2", "乙", 1992, 1995), county("3", "丙", 1995)]
-    assert current(monkeypatch, found, {"1": ("2",), "2": ("3",)}) == {"甲": "3", "乙": "3", "丙": "3"}
+    found = [
+        county("1", "甲", None, 1990),
+        county("2", "乙", 1990, 1992),
+        county("3", "丙", 1992, 1995),
+        county("4", "丁", 1995),
+    ]
+    changes = {"1": ("2",), "2": ("3",), "3": ("4",)}
+    assert current(monkeypatch, found, changes) == dict.fromkeys(("甲", "乙", "丙", "丁"), "4")
 
 
 def test_split_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,15 +159,15 @@ def test_ids_tell_nothing_but_are_the_same_on_every_run() -> None:
 
 def test_place_row_has_the_most_used_name_and_the_median_position() -> None:
     items = [
-        sighting("1", "老街", record_count=3, longitude=114.1, latitude=22.1),
-        sighting("1", "东门老街", record_count=4, longitude=114.2, latitude=22.3),
-        sighting("2", "东门老街", record_count=1, longitude=114.9, latitude=None),
+        sighting("1", "东门", record_count=3, longitude=114.1, latitude=22.1),
+        sighting("1", "老街", record_count=2, longitude=114.2, latitude=22.3),
+        sighting("2", "老街", record_count=2, longitude=114.9, latitude=None),
         sighting("1", None, compared_name=None, record_count=5, longitude=None, latitude=22.2),
     ]
     assert place_rows({"plc_1": items}) == [
         {
             "place_id": "plc_1",
-            "place_name": "东门老街",
+            "place_name": "老街",
             "place_kind_code": "metro_station",
             "source_code": "shenzhen",
             "longitude": 114.2,

@@ -201,8 +201,8 @@ def test_shell_reaches_no_file_no_network_and_not_the_restricted_half(lake: Home
 def test_shell_does_not_see_the_variables_of_the_program(lake: Home) -> None:
     secret_frame = pa.table({"uscc": [SECRET]})
     assert secret_frame.num_rows == 1
-    with pytest.raises(QueryError, match="secret_frame does not exist"):
-        run_query(lake, "SELECT * FROM secret_frame")
+    with pytest.raises(duckdb.CatalogException, match="secret_frame does not exist"):
+        connect(lake).sql("SELECT * FROM secret_frame")
 
 
 def test_shell_shows_tables_of_the_open_half_only(lake: Home) -> None:

@@ -181,7 +181,8 @@ class Ledger:
 
 def accepted_ids(lake: Lake, table_ids: Iterable[str]) -> tuple[str, ...]:
     """Return the ids of the accepted deliveries behind std tables: what has come in, whatever else is on its way."""
-    feeds = {feed.id for feed in lake.catalogue.feeds.values() if feed.target in set(table_ids)}
+    targets = set(table_ids)
+    feeds = {feed.id for feed in lake.catalogue.feeds.values() if feed.target in targets}
     rows = lake.rows(LEDGER, ["delivery_id", "event_code", "feed_id"]).to_pylist()
     return tuple(sorted(r["delivery_id"] for r in rows if r["event_code"] == "accepted" and r["feed_id"] in feeds))
 
