@@ -1,11 +1,12 @@
 """What ran, what is there, what waits for a person; read from the tables and the services, without the engine."""
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table as Grid
 
 from ronghe import engine
@@ -33,12 +34,14 @@ ADVICE = {
 def _grid(title: str, *columns: str) -> Grid:
     grid = Grid(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        grid.add_column(column, justify="right" if column.startswith("#") else "left", header_style="bold")
+        justify: JustifyMethod = "right" if column.startswith("#") else "left"
+        grid.add_column(column.removeprefix("# "), justify=justify, header_style="bold", no_wrap=True)
     return grid
 
 
 def _print(grid: Grid) -> None:
-    Console(soft_wrap=True).print(grid)
+    # A pipe has no width; names must not be cut there.
+    Console(width=None if sys.stdout.isatty() else 200).print(grid)
     typer.echo("")
 
 
@@ -91,11 +94,15 @@ def _show_held_back(home: Home) -> None:
             typer.secho(f"{row['event_code']}: {row['path']}: {row['reason']}", fg="yellow")
 
 
+# The way of the data.
+_LAYERS = ("raw", "std", "fused", "safe", "mart", "meta")
+
+
 def show_built(home: Home) -> None:
     """Print every table that exists, its rows, and where it lies."""
     lake = Lake(home, catalogue())
     grid = _grid("Tables", "table", "# rows", "# version", "half", "what it is")
-    for table in catalogue().tables.values():
+    for table in sorted(catalogue().tables.values(), key=lambda t: (_LAYERS.index(t.layer), t.id)):
         if lake.exists(table.id):
             count, version = lake.size(table.id)
             grid.add_row(table.id, f"{count:,}", str(version), table.zone, table.title)
