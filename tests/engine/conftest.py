@@ -9,11 +9,32 @@ from pathlib import Path
 import pytest
 
 from ronghe import engine
+from ronghe.crash import VARIABLE
 from ronghe.home import Home
+from ronghe.simulate import simulate
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 JobRunner = Callable[..., subprocess.CompletedProcess[str]]
+
+SIGKILL = -9
+FEED = "shenzhen.swipe"
+OTHERS = ("guiyang.enterprise", "nanjing.social_security")
+
+# Each job with the tables it writes, in the order it writes them.
+INGEST = (
+    ("land_deliveries", ("raw.shenzhen__swipe", "meta.delivery")),
+    ("standardise_deliveries", ("meta.quarantine", "meta.duplicate", "std.swipe")),
+    ("accept_deliveries", ("meta.delivery",)),
+)
+NIGHT = (
+    ("fuse_divisions", ("fused.division",)),
+    ("fuse_organisations", ("fused.link_organisation_source", "fused.organisation")),
+    ("fuse_places", ("fused.link_place_source", "fused.place")),
+    ("desensitise_fused", ("safe.division", "safe.organisation", "safe.place")),
+    ("build_passenger_flow", ("mart.passenger_flow", "meta.gate_audit")),
+    ("build_social_security", ("mart.social_security", "meta.gate_audit")),
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +65,29 @@ def run_job(server: Home) -> JobRunner:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
     return run
+
+
+def night_by_jobs(run_job: JobRunner, home: Home, *, killed: bool) -> int:
+    """Run every job of a night on a home, killed at each step first where asked; return how often it was killed."""
+    kills = 0
+    ingest = [(job, tables, FEED) for job, tables in INGEST]
+    ingest += [(job, (), feed) for feed in OTHERS for job, _ in INGEST]
+    for job, tables, feed in [*ingest, *((job, tables, None) for job, tables in NIGHT)]:
+        arguments = ("--feed", feed) if feed else ()
+        points = [f"{table}:{moment}" for table in tables for moment in ("before", "after")] if killed else []
+        for point in points:
+            done = run_job(home, job, *arguments, **{VARIABLE: point})
+            assert done.returncode == SIGKILL, f"{job} was not killed at {point}: {done.stderr}"
+            kills += 1
+        done = run_job(home, job, *arguments)
+        assert done.returncode == 0, f"{job}: {done.stderr}"
+    return kills
+
+
+@pytest.fixture(scope="session")
+def reference(run_job: JobRunner, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home after an undisturbed night of about 2,000 records; tests that change it work on a copy."""
+    home = Home(tmp_path_factory.mktemp("reference")).make()
+    simulate(home.landing, home.truth, scale=0.004, days=10)
+    assert night_by_jobs(run_job, home, killed=False) == 0
+    return home

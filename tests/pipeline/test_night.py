@@ -8,8 +8,8 @@ from deltalake import DeltaTable
 from ronghe.contracts import catalogue
 from ronghe.lake import Lake
 from tests import oracles
+from tests.leaks import find_leaks, identifiers
 from tests.pipeline.conftest import Night
-from tests.pipeline.leaks import find_leaks, identifiers
 
 pytestmark = pytest.mark.pipeline
 

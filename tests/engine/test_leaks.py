@@ -1,0 +1,54 @@
+"""The leak scan has teeth: with one treatment switched off it finds what that treatment hides."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ronghe.contracts.catalogue import builtin_folder
+from ronghe.home import Home
+from tests.engine.conftest import JobRunner
+from tests.leaks import find_leaks, identifiers
+
+pytestmark = pytest.mark.engine
+
+CONTRACT = "schemas/tables/fused/organisation.odcs.yaml"
+
+
+def _switched_off(column: str, folder: Path) -> Path:
+    """Declare `fused.organisation` anew with one column's treatment set to keep."""
+    lines = (builtin_folder() / CONTRACT).read_text("utf-8").splitlines()
+    start = next(n for n, line in enumerate(lines) if f"- {{name: {column}," in line)
+    at = next(n for n in range(start, len(lines)) if "property: treatment" in lines[n])
+    lines[at] = "         customProperties: [{property: element, value: ELEMENT}, {property: treatment, value: keep}]}"
+    element = {"legal_representative_name": "person_name", "contact_phone": "contact_phone"}.get(column, column)
+    (folder / CONTRACT).parent.mkdir(parents=True)
+    (folder / CONTRACT).write_text("\n".join(lines).replace("ELEMENT", element), "utf-8")
+    return folder
+
+
+def test_undisturbed_night_leaks_nothing(reference: Home) -> None:
+    assert len(identifiers(reference)) > 500
+    assert find_leaks(reference, identifiers(reference)) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ("legal_representative_name", "canary_name"),
+        ("contact_phone", "phone"),
+        ("uscc", "sole_trader_uscc"),
+        ("organisation_name", "sole_trader_name"),
+    ],
+)
+def test_scan_finds_what_a_missing_treatment_lets_out(
+    column: str, kind: str, run_job: JobRunner, reference: Home, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    shutil.copytree(reference.root, home.root)
+    folder = _switched_off(column, tmp_path / "own")
+    done = run_job(home, "desensitise_fused", RONGHE_SCHEMAS=os.pathsep.join(("builtin", str(folder))))
+    assert done.returncode == 0, done.stderr
+    found = find_leaks(home, identifiers(home))
+    assert any(line.startswith(f"{kind} in open/lake/safe/organisation/") for line in found), found
