@@ -88,14 +88,17 @@ def twice_faults(home: Home) -> list[str]:
     for feed in catalogue().feeds.values():
         table = catalogue().table(feed.target)
         name = table.id.replace(".", "_")
-        tables = database(home, table.id, "meta.quarantine", "meta.duplicate")
+        tables = database(home, table.id, "meta.quarantine", "meta.duplicate", "meta.delivery")
+        accepted = (
+            f"(SELECT t.* FROM {name} t JOIN meta_delivery d USING (delivery_id) WHERE d.event_code = 'accepted')"
+        )
         fates = f"""
             SELECT delivery_id, record_number FROM {name}
             UNION ALL SELECT delivery_id, record_number FROM meta_quarantine WHERE feed_id = '{feed.id}'
             UNION ALL SELECT delivery_id, record_number FROM meta_duplicate WHERE feed_id = '{feed.id}'"""
         for what, keys, rows in (
             ("fates", "delivery_id, record_number", f"({fates})"),
-            ("rows", ", ".join(table.primary_key), name),
+            ("rows", ", ".join(table.primary_key), accepted),
         ):
             twice = tables.sql(
                 f"SELECT count(*) FROM (SELECT 1 FROM {rows} GROUP BY {keys} HAVING count(*) > 1)"

@@ -60,6 +60,8 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
+        # Declarations become SQL text; `${...}` in them is text, not a setting to look up.
+        "spark.sql.variable.substitute": "false",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(2 * cores),
         "spark.databricks.delta.snapshotPartitions": "2",

@@ -133,7 +133,8 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
 def _place(error: BaseException) -> str:
     """Return the last place in our own code that the error passed."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if "/ronghe/" in f.filename or "/jobs/" in f.filename] or frames
+    package = str(Path(__file__).parent)
+    ours = [f for f in frames if f.filename.startswith(package) or Path(f.filename).parent.name == "jobs"] or frames
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
 
 

@@ -136,7 +136,7 @@ class Lake:
         if not self.exists(table_id):
             return -1
         for commit in DeltaTable(self.path(table_id)).history():
-            if not str(commit.get("operation")).startswith(_MAINTENANCE):
+            if not str(commit.get("operation")).startswith(_MAINTENANCE) and not _changed_nothing(commit):
                 return int(commit["version"])
         return -1
 
@@ -251,6 +251,13 @@ class Lake:
         where = f"delta.{quoted(self.path(table_id))}"
         self.spark.sql(f"OPTIMIZE {where}").collect()
         self.spark.sql(f"VACUUM {where}").collect()
+
+
+def _changed_nothing(commit: dict[str, Any]) -> bool:
+    """Say whether a commit is a MERGE that found nothing to do; Delta writes it all the same."""
+    metrics = commit.get("operationMetrics") or {}
+    changes = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
+    return commit.get("operation") == "MERGE" and all(str(metrics.get(name, "")) == "0" for name in changes)
 
 
 def _conform(frame: "DataFrame", table: Table) -> "DataFrame":

@@ -3,6 +3,8 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 
 import psutil
@@ -64,12 +66,18 @@ def test_session_is_refused_at_once_when_nothing_listens(tmp_path: os.PathLike[s
     assert time.monotonic() - began < 5, "the client itself would try for ten minutes"
 
 
-def test_wrong_token_is_refused(server: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyspark.errors import PySparkException
-
-    monkeypatch.setenv(engine.TOKEN_VARIABLE, "wrong")
-    with pytest.raises(PySparkException), engine.session(server, "wrong", engine.url(server)) as spark:
-        spark.sql("SELECT 1").collect()
+@pytest.mark.parametrize(("token", "said"), [("wrong", "UNAUTHENTICATED"), (None, "answer")])
+def test_only_the_right_token_is_let_in(server: Home, token: str | None, said: str) -> None:
+    # In a process of its own: a Connect client turns the whole process into one.
+    asked = (
+        "from ronghe import engine; from ronghe.home import Home\n"
+        "with engine.session(Home.find(), 'probe') as spark: print(spark.sql(\"SELECT 'answer'\").collect())"
+    )
+    environment = {**os.environ, "RONGHE_HOME": str(server.root)}
+    environment |= {engine.TOKEN_VARIABLE: token} if token else {}
+    done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=False)
+    assert said in done.stdout + done.stderr
+    assert (done.returncode == 0) == (token is None)
 
 
 def test_secrets_are_readable_by_the_owner_only_and_the_server_by_loopback(server: Home) -> None:

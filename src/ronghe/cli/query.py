@@ -1,6 +1,10 @@
 """A DuckDB shell over the open half: tables are read by delta-rs, nothing else can be reached from it."""
 
+import csv
+import io
+import json
 import sys
+from typing import Any
 
 import duckdb
 
@@ -55,18 +59,28 @@ def run_query(home: Home, query: str, output: str = "table") -> str:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str, output: str) -> str:
+    """Run a query and write its result; DuckDB computes late, so writing may fail as well as asking."""
     try:
         result = connection.sql(query)
+        if result is None:
+            return ""
+        if output == "table":
+            return f"{result}\n"
+        names, rows = result.columns, result.fetchall()
     except duckdb.Error as error:
         raise QueryError(str(error)) from None
-    if result is None:
-        return ""
-    if output == "table":
-        return f"{result}\n"
-    frame = result.df()
     if output == "csv":
-        return str(frame.to_csv(index=False))
-    return str(frame.to_json(orient="records", force_ascii=False, date_format="iso")) + "\n"
+        return _csv(names, rows)
+    # Days and instants as ISO 8601; amounts as text, because a JSON number loses cents.
+    return json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, default=str) + "\n"
+
+
+def _csv(names: list[str], rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def explain(table_id: str) -> str:

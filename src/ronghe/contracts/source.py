@@ -1,9 +1,11 @@
 """Sources and their feeds: who delivers, in which form, and how each column becomes canonical."""
 
+import codecs
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from ronghe.contracts.base import ContractError, Declaration, validated
@@ -11,6 +13,26 @@ from ronghe.contracts.odcs import Grade, Property, custom_values, read_contract
 
 SUFFIX = ".odcs.yaml"
 CoordinateSystem = Literal["WGS-84", "CGCS2000", "GCJ-02", "BD-09"]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, ZoneInfoNotFoundError):
+        raise ValueError(f"{name!r} is no time zone of the IANA database") from None
+    return name
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"{name!r} is no encoding") from None
+    return name
+
+
+Timezone = Annotated[str, AfterValidator(_known_zone)]
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
 class Source(Declaration):
@@ -21,7 +43,7 @@ class Source(Declaration):
     name_en: str
     admin_level: Literal["city", "autonomous_region", "nation"]
     division_code: str = Field(pattern=r"^\d{6}$")
-    timezone: str
+    timezone: Timezone
     schedule: str
     owner: str
 
@@ -35,7 +57,7 @@ class Reader(Declaration):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
     format: Literal["csv", "xml", "xlsx"]
-    encoding: str = "UTF-8"
+    encoding: Encoding = "UTF-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     header: bool = True
     sheet: str | None = None
@@ -94,7 +116,7 @@ class Feed(Declaration):
     landing: str
     reader: Reader
     target: str
-    timezone: str
+    timezone: Timezone
     coordinate_system: CoordinateSystem = "WGS-84"
     lateness_days: int = Field(default=7, ge=0)
     max_quarantined_pct: float = Field(default=20, ge=0, le=100)

@@ -6,9 +6,9 @@ becomes the name of a place.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, count
 from math import cos, hypot, radians
 from typing import Any
 
@@ -86,19 +86,27 @@ def link(
     for items in by_name.values():
         graph.add_edges_from(pair for pair in combinations(items, 2) if _near(*pair, radius_metres))
     places: dict[str, list[Sighting]] = {}
-    for component in nx.connected_components(graph):
-        items = sorted(component, key=_order)
-        ids = [known[_order_key(i)] for i in items if _order_key(i) in known]
-        places[min(ids) if ids else _new_id(items[0])] = items
+    components = [sorted(component, key=_order) for component in nx.connected_components(graph)]
+    for items in sorted(components, key=lambda found: _order(found[0])):
+        places[_id(items, known, set(places))] = items
     return dict(sorted(places.items()))
+
+
+def _id(items: Sequence[Sighting], known: Mapping[tuple[Any, ...], str], taken: set[str]) -> str:
+    """Return the smallest id the sightings had; where a place has split and the other part took it, a new one."""
+    had = sorted({known[_order_key(i)] for i in items if _order_key(i) in known} - taken)
+    if had:
+        return had[0]
+    unfree = taken | set(known.values())
+    return next(new for n in count() if (new := _new_id(items[0], n)) not in unfree)
 
 
 def _order_key(item: Sighting) -> tuple[Any, ...]:
     return (item.source_code, item.place_kind_code, item.place_code, item.place_name)
 
 
-def _new_id(first: Sighting) -> str:
-    key = "|".join(_order(first))
+def _new_id(first: Sighting, attempt: int) -> str:
+    key = "|".join((*_order(first), *([str(attempt)] if attempt else [])))
     return "plc_" + hashlib.sha256(key.encode()).hexdigest()[:16]
 
 

@@ -104,13 +104,16 @@ def _business_date(feed: Feed, relative: str, name: str) -> date:
     parts = re.split(r"(\{business_date\}|\*)", feed.landing)
     known = {"{business_date}": r"(?P<day>[^/]+)", "*": "[^/]*"}
     found = re.fullmatch("".join(known.get(part, re.escape(part)) for part in parts), relative)
+    day = found.groupdict().get("day", "") if found else ""
     try:
-        return date.fromisoformat(found["day"]) if found else date.min
-    except (ValueError, IndexError):
-        raise ContractError(
-            f"{feed.id}: {name} has no business day (YYYY-MM-DD) where {feed.landing!r} wants one. "
-            "Ask the source to deliver into a folder named after the day."
-        ) from None
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", day):
+            return date.fromisoformat(day)
+    except ValueError:
+        pass
+    raise ContractError(
+        f"{feed.id}: {name} has no business day (YYYY-MM-DD) where {feed.landing!r} wants one. "
+        "Ask the source to deliver into a folder named after the day."
+    )
 
 
 class Ledger:

@@ -33,7 +33,7 @@ class KeyStore:
         path = self._folder / f"{key_id}.key"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = self._folder / f".{key_id}.{os.getpid()}"
+            partial = self._folder / f".{key_id}.{os.getpid()}.{secrets.token_hex(4)}"
             with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(secrets.token_bytes(_BYTES))
             with contextlib.suppress(FileExistsError):

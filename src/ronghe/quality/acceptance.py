@@ -91,6 +91,14 @@ def _judge_rows(
     return {d.delivery_id: failures(feed.target, _rows_of(std, [d]), expectations) for d in deliveries}
 
 
+def leaning(duplicate: DataFrame, stopped: Sequence[str]) -> frozenset[str]:
+    """Return the ids of deliveries of which a row was called a duplicate of a row of the given deliveries."""
+    if not stopped:
+        return frozenset()
+    found = duplicate.where(F.col("kept_delivery_id").isin(*stopped)).select("delivery_id").distinct()
+    return frozenset(row["delivery_id"] for row in found.collect())
+
+
 def _rows_of(std: DataFrame, deliveries: Sequence[Delivery]) -> DataFrame:
     return std.where(F.col("delivery_id").isin(*(d.delivery_id for d in deliveries)))
 
