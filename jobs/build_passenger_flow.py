@@ -18,7 +18,9 @@ def run(ctx: JobContext) -> int:
     """Count the swipes of the days that changed."""
     lake = ctx.lake
     swipes = accepted_rows(lake, "std.swipe")
-    basis = digest(lake.version("fused.link_place_source"))
+    # Which place a code and name are, not how often they were seen: that changes with every delivery.
+    identity = ["source_code", "place_kind_code", "place_code", "place_name", "place_id"]
+    basis = digest(sorted(lake.rows("fused.link_place_source", identity).to_pylist(), key=str))
     due = parts.due_parts(lake, MART, swipes, basis, ctx.days)
     links = lake.read("fused.link_place_source")
     return parts.build(lake, MART, passenger_flow.contributions(swipes, links), due)

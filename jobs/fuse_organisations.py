@@ -22,7 +22,7 @@ def run(ctx: JobContext) -> int:
     lake, linkage = ctx.lake, ctx.catalogue.linkage("organisation")
     accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = {name: lake.fingerprint(name, accepted, ["fused.division"], [linkage]) for name in (LINKS, TARGET)}
-    if all(lake.is_done(name, fingerprint) for name, fingerprint in done.items()):
+    if all(lake.is_current(name, fingerprint) for name, fingerprint in done.items()):
         return 0
     keys = key_frame(ctx.spark, KeyStore(ctx.home.keys).ensure([KEY_ID]))
     records = organisations.identified(gather(lake, linkage), keys, KEY_ID)

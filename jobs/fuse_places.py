@@ -21,7 +21,7 @@ def run(ctx: JobContext) -> int:
     lake, linkage = ctx.lake, ctx.catalogue.linkage("place")
     accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = {name: lake.fingerprint(name, accepted, (), [linkage]) for name in (LINKS, TARGET)}
-    if all(lake.is_done(name, fingerprint) for name, fingerprint in done.items()):
+    if all(lake.is_current(name, fingerprint) for name, fingerprint in done.items()):
         return 0
     known = {tuple(row[k] for k in IDENTITY): row["place_id"] for row in lake.rows(LINKS).to_pylist()}
     found = places.link(places.sightings(gather(lake, linkage)), known, linkage.name_radius_metres)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,20 @@ class Lake:
             return False
         return DeltaTable(self.path(table_id)).transaction_version(fingerprint) is not None
 
+    def is_current(self, table_id: str, fingerprint: str) -> bool:
+        """Say whether a whole table is as the write with this fingerprint left it.
+
+        A write that was followed by another is done and no longer in force: a change that is taken back is written
+        again.
+        """
+        from deltalake import DeltaTable
+
+        if not self.exists(table_id):
+            return False
+        history = DeltaTable(self.path(table_id)).history()
+        rows = (c for c in history if not str(c.get("operation")).startswith(_MAINTENANCE))
+        return any(c.get("userMetadata") == _note(fingerprint) for c in islice(rows, 1))
+
     def fingerprint(
         self,
         table_id: str,
@@ -193,15 +208,17 @@ class Lake:
 
     @_again_after_conflict
     def _write(self, table_id: str, frame: "DataFrame", fingerprint: str, mode: str, options: dict[str, str]) -> bool:
-        if self.is_done(table_id, fingerprint):
+        whole = mode == "overwrite" and not options
+        if self.is_current(table_id, fingerprint) if whole else self.is_done(table_id, fingerprint):
             return False
         table = self._make(table_id)
+        transaction = self._transaction(table_id, fingerprint) if whole else fingerprint
         crash_point(f"{table_id}:before")
         (
             _conform(frame, table)
             .write.format("delta")
             .mode(mode)
-            .options(txnAppId=fingerprint, txnVersion="1", userMetadata=_note(fingerprint), **options)
+            .options(txnAppId=transaction, txnVersion="1", userMetadata=_note(fingerprint), **options)
             .save(self.path(table_id))
         )
         crash_point(f"{table_id}:after")
@@ -214,16 +231,17 @@ class Lake:
         Returns:
             Whether anything was done: an equal fingerprint means that it is there already.
         """
-        if self.is_done(table_id, fingerprint):
+        if self.is_current(table_id, fingerprint):
             return False
         table = self._make(table_id)
+        transaction = self._transaction(table_id, fingerprint)
         view = f"merge_{fingerprint[:16]}"
         _conform(frame, table).createOrReplaceTempView(view)
         same_key = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in table.primary_key)
         same_row = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in table.column_names)
         crash_point(f"{table_id}:before")
         # MERGE takes no options; it honours the same transaction id from the session (MergeIntoCommand).
-        self.spark.conf.set("spark.databricks.delta.write.txnAppId", fingerprint)
+        self.spark.conf.set("spark.databricks.delta.write.txnAppId", transaction)
         self.spark.conf.set("spark.databricks.delta.write.txnVersion", "1")
         self.spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", _note(fingerprint))
         try:
@@ -238,6 +256,10 @@ class Lake:
             self.spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
         crash_point(f"{table_id}:after")
         return True
+
+    def _transaction(self, table_id: str, fingerprint: str) -> str:
+        """Return the transaction id of a whole table's write; Delta skips one it has seen, whatever came after."""
+        return digest(fingerprint, self.version(table_id)) if self.is_done(table_id, fingerprint) else fingerprint
 
     def _make(self, table_id: str) -> Table:
         """Make the table from its contract if there is none; return the contract."""

@@ -82,6 +82,7 @@ def test_names_are_closed() -> None:
         "single_space",
         "upper",
         "digits",
+        "phone",
         "person_name",
         "resident_id",
         "place_name",
@@ -119,6 +120,7 @@ def test_half_width_equals_nfkc_for_full_width_ascii(spark: SparkSession) -> Non
         ("no_space", {" 9\u3000 1\u00a01\u200b0\t": "9110"}),
         ("single_space", {" 南山区 \u3000 深南\n大道\u200b1号 ": "南山区 深南 大道1号"}),
         ("upper", {"abC深": "ABC深"}),
+        ("phone", {"+86 138-1234-5678 转12": "13812345678", "０８５１-12345678／13800000000": "085112345678"}),
         ("digits", {"+86 138-１２３４ 5678转x": "8613812345678", "无": ""}),
         (
             "person_name",

@@ -1,12 +1,12 @@
 """What ran, what is there, what waits for a person; read from the tables and the services, without the engine."""
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import typer
 from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.table import Table as Grid
 
 from ronghe import engine
@@ -40,8 +40,10 @@ def _grid(title: str, *columns: str) -> Grid:
 
 
 def _print(grid: Grid) -> None:
-    # A pipe has no width; names must not be cut there.
-    Console(width=None if sys.stdout.isatty() else 200).print(grid)
+    # Names are for copying: a narrow terminal wraps lines, and never cuts them.
+    console = Console()
+    console.width = max(console.width, Measurement.get(console, console.options.update(width=400), grid).maximum)
+    console.print(grid, soft_wrap=True)
     typer.echo("")
 
 

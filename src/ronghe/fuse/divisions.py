@@ -32,8 +32,11 @@ def _current(division: Division, in_force: set[str], successor: dict[str, str]) 
     """Follow a division to the code it has today."""
     if division.valid_to is None:
         return division.code
-    code = successor.get(division.code)
-    while code is not None and code not in in_force:
+    code, seen = successor.get(division.code), {division.code}
+    while code is not None and code not in in_force and code not in seen:
+        seen.add(code)
         code = successor.get(code)
+    if code in in_force:
+        return code
     # The same code under a new name is the same area.
-    return code or (division.code if division.code in in_force else None)
+    return division.code if division.code in in_force else None

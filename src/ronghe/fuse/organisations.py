@@ -108,9 +108,10 @@ def with_division(frame: DataFrame, divisions: DataFrame, as_of: str) -> DataFra
         F.coalesce("valid_from_year", F.lit(0)).alias("meant_from"),
         F.coalesce("valid_to_year", F.lit(9999)).alias("meant_to"),
     )
-    year = F.coalesce(F.year(as_of), F.lit(9999))
-    valid = (F.col("division_code") == F.col("meant_code")) & year.between(F.col("meant_from"), F.col("meant_to"))
-    joined = frame.join(F.broadcast(meaning), valid, "left")
+    year = F.year(as_of)
+    valid = year.isNull() | year.between(F.col("meant_from"), F.col("meant_to"))
+    joined = frame.join(F.broadcast(meaning), (F.col("division_code") == F.col("meant_code")) & valid, "left")
     # In a year of change two meanings are valid; the later one stands.
-    kept = {name: F.max_by(name, "meant_from").alias(name) for name in ("division_name", "current_division_code")}
+    newest = F.struct("meant_to", "meant_from")
+    kept = {name: F.max_by(name, newest).alias(name) for name in ("division_name", "current_division_code")}
     return joined.groupBy(*frame.columns).agg(*kept.values())

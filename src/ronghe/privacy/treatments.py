@@ -62,16 +62,20 @@ def expression(treatment: Treatment, column: Column) -> Column:
     operator = OperatorsFactory().create_operator_class(treatment.operator, OperatorType.Anonymize)
     try:
         operator.validate(dict(treatment.params))
+        # Some rules, such as the least length of a salt, are held only when a value is treated.
+        operator.operate("", dict(treatment.params))
     except Exception as error:
         raise ContractError(f"Presidio refuses the treatment {treatment.operator!r}: {error}") from error
-    if treatment.operator == "replace" and "new_value" not in treatment.params:
+    if treatment.operator == "replace" and not treatment.params.get("new_value"):
         raise ContractError("treatment 'replace' needs `new_value`")
     if treatment.operator == "hash" and "salt" not in treatment.params:
         raise ContractError("treatment 'hash' needs a `salt`: without it Presidio draws a new one for each value")
     treated = EXPRESSIONS[treatment.operator](column, treatment.params)
     if treatment.when is None or treatment.otherwise is None:
         return treated
-    return F.when(F.col(treatment.when), treated).otherwise(expression(treatment.otherwise, column))
+    # Neither branch is for a row of unknown kind: its value does not leave.
+    applies = F.col(treatment.when)
+    return F.when(applies, treated).when(~applies, expression(treatment.otherwise, column))
 
 
 def desensitise(frame: DataFrame, origin: Table, target: Table) -> DataFrame:

@@ -98,6 +98,16 @@ def digits(column: Column) -> Column:
     return F.regexp_replace(F.translate(column, "０１２３４５６７８９", "0123456789"), "[^0-9]", "")
 
 
+@normaliser("phone")
+def phone(column: Column) -> Column:
+    """Keep the digits of the first telephone number of a cell, at most 12, without the country's 86.
+
+    A second number or an extension is dropped: a mask that counts from the end would leave the first number in clear.
+    """
+    first = F.regexp_substr(half_width(column), F.lit(r"[0-9][0-9() \-]*[0-9]"))
+    return F.substring(F.regexp_replace(digits(first), r"^(?:00)?86(?=1[0-9]{10}\z)", ""), 1, 12)
+
+
 @normaliser("person_name")
 def person_name(column: Column) -> Column:
     """Bring every separator inside a person's name to U+00B7, without spaces around it.

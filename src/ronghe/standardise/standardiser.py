@@ -44,11 +44,11 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     frame = frame.withColumns({name: _typed(name, column, feed, table) for name, column in _filled(feed).items()})
     empty = {c.name: F.lit(None).cast(c.physical_type) for c in table.columns if c.name not in frame.columns}
     frame = frame.withColumns(empty) if empty else frame
+    # Judged before positions move: half a position cannot be moved, and is not badly written.
+    frame = frame.withColumn("reasons", _reasons(feed, table))
     if feed.coordinate_system != "WGS-84" and "longitude" in table.column_names:
         frame = with_wgs84(frame, "longitude", "latitude", feed.coordinate_system)
-    return frame.withColumn("reasons", _reasons(feed, table)).select(
-        *table.column_names, "business_date", "reasons", "record"
-    )
+    return frame.select(*table.column_names, "business_date", "reasons", "record")
 
 
 def _filled(feed: Feed) -> dict[str, ColumnMap | None]:
@@ -62,8 +62,10 @@ def _with_texts(frame: DataFrame, feed: Feed) -> DataFrame:
     texts = {f"{_TEXT}{name}": F.lit(value) for name, value in feed.constants.items()}
     for column in feed.mapped:
         text = F.col(quoted(raw_column(column.name)))
-        present = F.when(~F.trim(text).isin(*feed.reader.null_tokens), text)
-        texts[f"{_TEXT}{column.to}"] = reduce(lambda c, n: n(c), _normalisers(column, feed), present)
+        value = reduce(lambda c, n: n(c), _normalisers(column, feed), text)
+        # A wide blank or a full-width token is seen as one only when normalised.
+        missing = F.trim(text).isin(*feed.reader.null_tokens) | value.isin("", *feed.reader.null_tokens)
+        texts[f"{_TEXT}{column.to}"] = F.when(~missing, value)
     return frame.withColumns(texts)
 
 
