@@ -19,8 +19,9 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_
 from ronghe import __version__
 from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.base import Declaration
+from ronghe.contracts.checks import quoted
 from ronghe.contracts.ddl import create_table, schema_ddl
-from ronghe.contracts.rules import literal, quoted
+from ronghe.contracts.rules import literal
 from ronghe.crash import crash_point
 from ronghe.home import Home
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ronghe.contracts import ContractError, catalogue
-from ronghe.contracts.rules import literal, quoted
+from ronghe.contracts.checks import quoted
+from ronghe.contracts.rules import literal
 from ronghe.home import Home
 from ronghe.lake import Lake, Part, digest
 

@@ -1,8 +1,9 @@
 """Tables as Spark SQL: schema, comments and constraints, compiled from the contract."""
 
+from ronghe.contracts.checks import quoted
 from ronghe.contracts.codeset import CodeSet
 from ronghe.contracts.odcs import TypeOptions
-from ronghe.contracts.rules import constraints, literal, quoted
+from ronghe.contracts.rules import constraints, literal
 from ronghe.contracts.source import Feed
 from ronghe.contracts.table import Column, Table, Treatment
 

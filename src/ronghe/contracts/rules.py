@@ -6,7 +6,7 @@ written once, in the contract.
 
 from dataclasses import dataclass
 
-from ronghe.contracts.checks import CHECKS
+from ronghe.contracts.checks import CHECKS, quoted
 from ronghe.contracts.codeset import CodeSet
 from ronghe.contracts.table import Column, Table
 
@@ -20,11 +20,6 @@ class Rule:
 
     reason: str
     predicate: str
-
-
-def quoted(name: str) -> str:
-    """Return a column name as a SQL identifier, whatever it holds."""
-    return "`" + name.replace("`", "``") + "`"
 
 
 def literal(text: str) -> str:

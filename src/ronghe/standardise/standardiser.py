@@ -12,8 +12,9 @@ from pyspark.sql import functions as F
 
 from ronghe.contracts import Catalogue, ColumnMap, ContractError, Feed, Table
 from ronghe.contracts import Column as Canonical
+from ronghe.contracts.checks import quoted
 from ronghe.contracts.ddl import raw_column
-from ronghe.contracts.rules import quoted, row_rules
+from ronghe.contracts.rules import row_rules
 from ronghe.privacy.keys import KeyStore
 from ronghe.standardise.coordinates import with_wgs84
 from ronghe.standardise.normalisers import NORMALISERS
