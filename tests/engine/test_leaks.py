@@ -29,7 +29,7 @@ def _switched_off(column: str, folder: Path) -> Path:
 
 
 def test_undisturbed_night_leaks_nothing(reference: Home) -> None:
-    assert len(identifiers(reference)) > 500
+    assert len(identifiers(reference)) > 200
     assert find_leaks(reference, identifiers(reference)) == []
 
 
