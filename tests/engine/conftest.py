@@ -74,7 +74,9 @@ def night_by_jobs(run_job: JobRunner, home: Home, *, killed: bool) -> int:
     ingest += [(job, (), feed) for feed in OTHERS for job, _ in INGEST]
     for job, tables, feed in [*ingest, *((job, tables, None) for job, tables in NIGHT)]:
         arguments = ("--feed", feed) if feed else ()
-        points = [f"{table}:{moment}" for table in tables for moment in ("before", "after")] if killed else []
+        # After each step everywhere; where deliveries are claimed, before it too.
+        moments = ("before", "after") if feed else ("after",)
+        points = [f"{table}:{moment}" for table in tables for moment in moments] if killed else []
         for point in points:
             done = run_job(home, job, *arguments, **{VARIABLE: point})
             assert done.returncode == SIGKILL, f"{job} was not killed at {point}: {done.stderr}"
