@@ -40,8 +40,8 @@ check: setup ## Format, lint, types, imports and contracts: under a minute, no J
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -q tests/contracts
 
-test: check ## Run every test
-	@$(BIN)/pytest -q tests
+test: check ## Check, then run every other test
+	@$(BIN)/pytest -q tests --ignore=tests/contracts
 
 fmt: setup ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
