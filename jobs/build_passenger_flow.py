@@ -23,7 +23,7 @@ def run(ctx: JobContext) -> int:
     basis = digest(sorted(lake.rows("fused.link_place_source", identity).to_pylist(), key=str))
     due = parts.due_parts(lake, MART, swipes, basis, ctx.days)
     links = lake.read("fused.link_place_source")
-    return parts.build(lake, MART, passenger_flow.contributions(swipes, links), due)
+    return parts.build_gated(lake, MART, passenger_flow.contributions(swipes, links), due)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def run(ctx: JobContext) -> int:
     """Count the standing contributions of the months that changed."""
     accounts = accepted_rows(ctx.lake, "std.social_security_account")
     due = parts.due_parts(ctx.lake, MART, accounts, "", ctx.days)
-    return parts.build(ctx.lake, MART, social_security.contributions(accounts), due)
+    return parts.build_gated(ctx.lake, MART, social_security.contributions(accounts), due)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ class Home:
         """What the simulation knows; no job reads it."""
         return self.root / "truth"
 
+    @property
+    def upstream(self) -> Path:
+        """The sources' own systems, as far as they are simulated: a database, what an API serves."""
+        return self.root / "upstream"
+
     def make(self) -> "Home":
         """Create the folders, closed to other users of the machine.
 

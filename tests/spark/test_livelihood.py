@@ -315,7 +315,7 @@ def crowd(count: int, name: str = "c", **known: Any) -> list[dict[str, Any]]:
 def build(lake: Lake, swipes: list[dict[str, Any]], basis: str = "links") -> list[str]:
     """Build what is due, as the job does, and return the parts."""
     states = due(lake, swipes, basis)
-    assert parts.build(lake, FLOW, flow(lake.spark, *swipes), states) == len(states)
+    assert parts.build_gated(lake, FLOW, flow(lake.spark, *swipes), states) == len(states)
     return list(states)
 
 
@@ -397,7 +397,7 @@ def test_social_security_is_counted_by_county_or_above(lake: Lake) -> None:
     accounts += [account("a0", hour=1, employer_cny=Decimal("35.00"))]
     rows = frame(lake.spark, ACCOUNT, accounts)
     states = parts.due_parts(lake, ACCOUNTS, rows, "", None)
-    assert parts.build(lake, ACCOUNTS, social_security.contributions(rows), states) == 1
+    assert parts.build_gated(lake, ACCOUNTS, social_security.contributions(rows), states) == 1
     shown = {
         (row["grain_code"], row["division_code"]): (row["account_count"], row["employer_cny"], row["individual_cny"])
         for row in lake.rows(ACCOUNTS.table_id).to_pylist()

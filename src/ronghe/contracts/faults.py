@@ -55,8 +55,10 @@ def _table_faults(table: Table, found: "Catalogue") -> Iterator[str]:
     """Yield what is wrong in a table: zone, gate, columns, rules over several columns, crossing."""
     if (table.zone == "open") != (table.layer in ("safe", "mart")):
         yield f"{table.id}: zone {table.zone} does not go with layer {table.layer}"
-    if table.layer == "mart" and table.domain in ("transportation", "livelihood") and table.gate is None:
-        yield f"{table.id}: figures about persons need a `gate`"
+    if (table.layer == "mart") != (table.counts is not None):
+        yield f"{table.id}: a mart, and only a mart, says whether it `counts` persons or things"
+    if (table.counts == "persons") != (table.gate is not None):
+        yield f"{table.id}: figures about persons need a `gate`, and only they"
     if table.gate and table.gate.minimum_count < LEAST_MINIMUM_COUNT:
         yield f"{table.id}: minimum_count {table.gate.minimum_count} is below {LEAST_MINIMUM_COUNT} (guard rail 6)"
     for name in sorted({name for names in table.any_of for name in names} - set(table.column_names)):

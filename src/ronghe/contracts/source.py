@@ -52,16 +52,22 @@ class Reader(Declaration):
     """How the bytes of a delivery become records.
 
     `header` false means that the columns come in the contract's order. `max_field_characters` bounds one cell.
+    `comment` begins lines of delimited text before the header that hold no record. `member` names the file inside a
+    ZIP archive; GZIP is recognised by itself. `records` is the dotted path to the array of records in each JSON
+    document; without it a document is one record, or an array of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
-    format: Literal["csv", "xml", "xlsx"]
+    format: Literal["csv", "xml", "xlsx", "json", "parquet"]
     encoding: Encoding = "UTF-8"
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     header: bool = True
     sheet: str | None = None
     record_tag: str | None = None
+    comment: str | None = None
+    member: str | None = None
+    records: str | None = None
     null_tokens: tuple[str, ...] = ("",)
     max_field_characters: int = 100_000
 
@@ -69,6 +75,39 @@ class Reader(Declaration):
     def _complete(self) -> "Reader":
         if self.format == "xml" and not self.record_tag:
             raise ValueError("an XML reader needs `recordTag`")
+        for name, formats in (("comment", ("csv",)), ("records", ("json",)), ("member", ("csv", "json", "xml"))):
+            if getattr(self, name) is not None and self.format not in formats:
+                raise ValueError(f"`{name}` is for {' and '.join(formats)}, not for {self.format}")
+        return self
+
+
+class Transport(Declaration):
+    """How records reach the landing zone where the source does not deliver files.
+
+    `http_pages`: a paged API; `path` below the connection's URL is asked with `page_param` from 1 on and
+    `size_param`, until a page of `records` is short. `database`: `table` is read through SQLAlchemy. `day_column`
+    tells on which day the source published a record; records are fetched from the newest landed day on, and each day
+    becomes a delivery of JSON Lines. `connection` names the address; secrets stand there and never in a contract.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    kind: Literal["http_pages", "database"]
+    connection: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    day_column: str
+    path: str | None = None
+    records: str = "data"
+    page_param: str = "page"
+    size_param: str = "size"
+    since_param: str = "since"
+    page_size: int = Field(default=500, ge=1, le=10_000)
+    table: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Transport":
+        needed = "path" if self.kind == "http_pages" else "table"
+        if getattr(self, needed) is None:
+            raise ValueError(f"transport {self.kind} needs `{needed}`")
         return self
 
 
@@ -97,8 +136,9 @@ class ColumnMap(Declaration):
 class Feed(Declaration):
     """One kind of delivery of one source.
 
-    `refuse` names source columns dropped before raw; `constants` fills canonical columns the source does not send. A
-    delivery with more than `max_quarantined_pct` of its records in quarantine is stopped as a whole.
+    `frequency_days` says how often a delivery is due. `refuse` names source columns dropped before raw; `constants`
+    fills canonical columns the source does not send. A delivery with more than `max_quarantined_pct` of its records
+    in quarantine is stopped as a whole.
     """
 
     id: str
@@ -118,6 +158,8 @@ class Feed(Declaration):
     target: str
     timezone: Timezone
     coordinate_system: CoordinateSystem = "WGS-84"
+    transport: Transport | None = None
+    frequency_days: int = Field(default=1, ge=1)
     lateness_days: int = Field(default=7, ge=0)
     max_quarantined_pct: float = Field(default=20, ge=0, le=100)
     refuse: tuple[str, ...] = ()
@@ -145,6 +187,8 @@ _FEED_KEYS = {
     "reader",
     "target",
     "timezone",
+    "transport",
+    "frequency_days",
     "coordinate_system",
     "lateness_days",
     "max_quarantined_pct",

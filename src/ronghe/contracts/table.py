@@ -11,6 +11,7 @@ from ronghe.contracts.odcs import Grade, LogicalType, Property, TypeOptions, cus
 
 Layer = Literal["raw", "std", "fused", "safe", "mart", "meta"]
 Zone = Literal["restricted", "open"]
+Counted = Literal["persons", "things"]
 Operator = Literal["keep", "drop", "count", "redact", "replace", "mask", "hash"]
 
 
@@ -71,7 +72,11 @@ class Column(Declaration):
 
 
 class Table(Declaration):
-    """One table of the lake. `id` is `<layer>.<noun>`; `crosses` is the restricted table a safe table is made from."""
+    """One table of the lake.
+
+    `id` is `<layer>.<noun>`; `crosses` is the restricted table a safe table is made from; `counts` says whether a
+    mart's figures are about persons, which must pass a gate, or about things.
+    """
 
     id: str
     layer: Layer
@@ -90,6 +95,7 @@ class Table(Declaration):
     primary_key: tuple[str, ...]
     any_of: tuple[tuple[str, ...], ...] = ()
     crosses: str | None = None
+    counts: Counted | None = None
     gate: GatePolicy | None = None
 
     @property
@@ -109,7 +115,7 @@ class Table(Declaration):
         raise ContractError(f"{self.id} has no column {name!r}; it has {', '.join(self.column_names)}")
 
 
-_TABLE_KEYS = {"zone", "any_of", "crosses", "gate"}
+_TABLE_KEYS = {"zone", "any_of", "crosses", "counts", "gate"}
 
 
 def read_table(path: Path) -> Table:

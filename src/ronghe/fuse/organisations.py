@@ -7,6 +7,7 @@ the most trusted source that knows it and, within a source, from the newest stat
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from ronghe.fuse.records import newest_by_trust
 from ronghe.standardise.normalisers import organisation_name
 from ronghe.standardise.tokens import tokenise
 
@@ -73,14 +74,7 @@ def merge(records: DataFrame, divisions: DataFrame) -> DataFrame:
     Returns:
         One row per `organisation_id`, as the contract of `fused.organisation` says.
     """
-    newest_first = F.struct("trust", "updated_date", "delivery_id", "record_number")
-    best = [F.max_by(name, F.when(F.col(name).isNotNull(), newest_first)).alias(name) for name in ATTRIBUTES]
-    merged = records.groupBy("organisation_id", "uscc").agg(
-        *best,
-        F.max("updated_date").alias("updated_date"),
-        F.count_distinct("source_code").alias("source_count"),
-        F.count("*").alias("record_count"),
-    )
+    merged = newest_by_trust(records, ("organisation_id", "uscc"), ATTRIBUTES)
     is_sole_trader = F.coalesce(F.col("organisation_kind_code") == "sole_trader", F.lit(False)) | F.col("uscc").like(
         _SOLE_TRADER_CODE
     )

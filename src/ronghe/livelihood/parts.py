@@ -13,23 +13,40 @@ from ronghe.lake import Lake, Part, code_version, digest
 from ronghe.privacy import gate
 
 AUDIT = "meta.gate_audit"
+TRAIL = "meta.mart_part"
 
 
 @dataclass(frozen=True)
-class GatedMart:
-    """A mart of counts about persons: how contributions become rows, and the column its parts are told by."""
+class Mart:
+    """A mart of figures about things: its table and the column its parts are told by."""
 
     table_id: str
     part_column: str
+
+    @property
+    def trail(self) -> str:
+        """The table that says which states of which parts were built."""
+        return TRAIL
+
+
+@dataclass(frozen=True)
+class GatedMart(Mart):
+    """A mart of counts about persons: how contributions become rows that passed the gate."""
+
     measures: dict[str, str]
     as_table: Callable[[DataFrame], DataFrame]
 
+    @property
+    def trail(self) -> str:
+        """The audit of the gate, which names the states too."""
+        return AUDIT
 
-def due_parts(lake: Lake, mart: GatedMart, rows: DataFrame, basis: str, days: Days | None) -> dict[str, str]:
-    """Return the parts whose rows, or whatever else they are built from, changed since they were audited.
+
+def due_parts(lake: Lake, mart: Mart, rows: DataFrame, basis: str, days: Days | None) -> dict[str, str]:
+    """Return the parts whose rows, or whatever else they are built from, changed since they were built.
 
     Args:
-        lake: read for the audit table.
+        lake: read for the mart's trail.
         mart: the mart.
         rows: accepted rows it is built from, with `part_column` and `delivery_id`.
         basis: hash of everything else the mart is built from.
@@ -43,20 +60,20 @@ def due_parts(lake: Lake, mart: GatedMart, rows: DataFrame, basis: str, days: Da
         F.array_sort(F.collect_set("delivery_id")).alias("deliveries")
     )
     behind = {row["part"]: digest(row["deliveries"], basis, contract, code_version()) for row in found.collect()}
-    audited: dict[str, set[str]] = defaultdict(set)
-    for row in lake.rows(AUDIT, ["table_name", "part", "state"]).to_pylist():
+    built: dict[str, set[str]] = defaultdict(set)
+    for row in lake.rows(mart.trail, ["table_name", "part", "state"]).to_pylist():
         if row["table_name"] == mart.table_id:
-            audited[row["part"]].add(row["state"])
+            built[row["part"]].add(row["state"])
     asked = {day.isoformat() for day in days.list()} if days else set(behind)
     # States are numbered, so that one that comes back after another is built again.
     return {
-        part: digest(len(audited[part]) + 1, content)
+        part: digest(len(built[part]) + 1, content)
         for part, content in sorted(behind.items())
-        if part in asked and digest(len(audited[part]), content) not in audited[part]
+        if part in asked and digest(len(built[part]), content) not in built[part]
     }
 
 
-def build(lake: Lake, mart: GatedMart, contributions: DataFrame, due: dict[str, str]) -> int:
+def build_gated(lake: Lake, mart: GatedMart, contributions: DataFrame, due: dict[str, str]) -> int:
     """Publish the due parts of a mart through the gate, then write the audit.
 
     Args:
@@ -89,4 +106,31 @@ def build(lake: Lake, mart: GatedMart, contributions: DataFrame, due: dict[str, 
     )
     lake.append(AUDIT, trail, lake.fingerprint(AUDIT, [mart.table_id, scope]))
     assigned.unpersist()
+    return len(due)
+
+
+def build(lake: Lake, mart: Mart, rows: DataFrame, due: dict[str, str]) -> int:
+    """Replace the due parts of a mart of figures about things, then say which state they are in.
+
+    Args:
+        lake: written.
+        mart: the mart.
+        rows: the mart's rows, of the due parts at least.
+        due: the due parts and their states.
+
+    Returns:
+        The number of parts built.
+
+    Raises:
+        ContractError: the mart counts persons; its way out is the gate.
+    """
+    if not due:
+        return 0
+    if lake.catalogue.table(mart.table_id).counts == "persons":
+        raise ContractError(f"{mart.table_id} counts persons and must pass the gate")
+    part, scope = Part(mart.part_column, tuple(due)), sorted(due.items())
+    lake.replace(mart.table_id, rows.where(part.predicate()), lake.fingerprint(mart.table_id, scope), part)
+    states = [(mart.table_id, value, state) for value, state in scope]
+    trail = lake.spark.createDataFrame(states, "table_name STRING, part STRING, state STRING")
+    lake.append(TRAIL, trail, lake.fingerprint(TRAIL, [mart.table_id, scope]))
     return len(due)

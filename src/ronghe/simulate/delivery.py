@@ -15,9 +15,13 @@ _STANDARD_DAYS = 28
 
 @dataclass(frozen=True)
 class Window:
-    """What a run covers: where to, which days, how much, and from which seed."""
+    """What a run covers: where to, which days, how much, and from which seed.
+
+    `upstream` is where systems that are asked, instead of delivering, keep their records.
+    """
 
     landing: Path
+    upstream: Path
     days: tuple[date, ...]
     scale: float
     seed: int

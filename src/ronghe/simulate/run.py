@@ -1,5 +1,6 @@
 """The one entry point: make all feeds for a window of days, then write down the truth."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,11 +11,19 @@ from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
 from ronghe.simulate.truth import SimulationSummary, TruthLog
 
+# The register comes before the others: the truth about an organisation is the register's where it has any.
+WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
+    write_swipes,
+    write_enterprises,
+    write_social_security,
+)
+
 
 def simulate(
     landing: Path,
     truth: Path,
     *,
+    upstream: Path | None = None,
     scale: float = 1.0,
     seed: int = 20261123,
     days: int = 28,
@@ -27,6 +36,8 @@ def simulate(
     Args:
         landing: folder of the deliveries, `<source>/<feed>/<business date>/<file>`.
         truth: folder of the truth (deliveries, defects, identifiers, organisations, places, summary).
+        upstream: folder of the sources' own systems, which are asked (a database, what an API serves); by default
+            `upstream` beside the truth.
         scale: 1 gives about 430,000 swipes, 60,000 contributions and 10,000 registrations in 28 days.
         seed: any number from 0; every feed draws from streams of its own below it.
         days: number of days. Swipes, contributions, changes and defects grow with it; the register's stock does not.
@@ -43,15 +54,14 @@ def simulate(
     first_day = last_day - timedelta(days=days - 1)
     window = Window(
         landing=landing,
+        upstream=upstream or truth.parent / "upstream",
         days=tuple(first_day + timedelta(days=offset) for offset in range(days)),
         scale=scale,
         seed=seed,
     )
     log = TruthLog()
-    write_swipes(window, log)
-    # The register comes first: the truth about an organisation is the register's where it has any.
-    write_enterprises(window, log)
-    write_social_security(window, log)
+    for write in WRITERS:
+        write(window, log)
     log.places.extend(place.as_truth() for place in PLACES)
     summary = log.summary(seed=seed, scale=scale, days=window.days)
     log.write(truth, summary)

@@ -14,6 +14,7 @@ from ronghe.contracts import Catalogue, ColumnMap, ContractError, Feed, Table
 from ronghe.contracts import Column as Canonical
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.ddl import raw_column
+from ronghe.contracts.faults import PROVENANCE
 from ronghe.contracts.rules import row_rules
 from ronghe.privacy.keys import KeyStore
 from ronghe.standardise.coordinates import with_wgs84
@@ -135,11 +136,8 @@ def _breach(reason: str, predicate: str) -> Column:
     if rule == "required":
         text = f"{_TEXT}{name}"
         # Columns nothing fills have no text; the catalogue refuses those that are required.
-        broken = broken & F.expr(f"{quoted(text)} IS NULL") if name not in _PROVIDED else broken
+        broken = broken & F.expr(f"{quoted(text)} IS NULL") if name not in PROVENANCE else broken
     return F.when(broken, F.lit(reason))
-
-
-_PROVIDED = frozenset({"source_code", "delivery_id", "record_number"})
 
 
 def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> DataFrame:
