@@ -20,6 +20,4 @@ for source in load_sources().values():
         **settings(),
     ):
         for feed in own:
-            land = job_task("land_deliveries", feed=feed, skip_if_none=True)
-            standardise = job_task("standardise_deliveries", feed=feed)
-            land >> standardise >> job_task("accept_deliveries", feed=feed, outlets=[accepted(feed)])
+            job_task("ingest_deliveries", feed=feed, skip_if_none=True, outlets=[accepted(feed)])

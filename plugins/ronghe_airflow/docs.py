@@ -13,11 +13,13 @@ Takes every delivery of {source.owner} that is not accepted yet. Owner of the da
 |---|---|---|---|
 {rows}
 
-**When nothing is new** the first task is skipped, and so are the others. **A wrong record** goes to quarantine and
-stops nothing: `ronghe quarantine {source.code}`. **A wrong file** is rejected and the others go on; `ronghe status`
-gives the reason. **A failed accept task** means that a check of the whole delivery does not hold: the data stay back.
-Ask the source for a corrected delivery, which is taken as any other; or mend the contract, raise its version, and
-start a run: what was stopped or rejected under the older version is taken again.
+Each feed is one task: it lands what is new, brings it under the standard, and accepts what passes the checks.
+
+**When nothing is new** a task is skipped. **A wrong record** goes to quarantine and stops nothing:
+`ronghe quarantine {source.code}`. **A wrong file** is rejected and the others go on; `ronghe status` gives the reason.
+**A failed task that names a check** means that the check does not hold for a delivery: its data stay back. Ask the
+source for a corrected delivery, which is taken as any other; or mend the contract, raise its version, and start a run:
+what was stopped or rejected under the older version is taken again.
 
 Running a task again, or killing it anywhere and running it again, gives the same tables.
 """

@@ -14,12 +14,15 @@ POOL, POOL_SLOTS = "engine", 2
 
 def start(home: Home) -> None:
     """Start engine and Airflow, and make the pool every engine task takes a slot of."""
-    began = time.monotonic()
+    began, clock = time.monotonic(), time.time()
     running = engine.up(home)
     typer.echo(f"engine   localhost:{running.port}")
     airflow = service.up(home)
     with Airflow.connect(home) as client:
         client.ensure_pool(POOL, POOL_SLOTS, "Slots of the one Spark engine")
+        lost = client.fail_lost_runs() if airflow.started_at >= clock else []
+    if lost:
+        typer.echo(f"cut off when the services ended: {', '.join(lost)}; `ronghe run` takes up what is due")
     seconds = time.monotonic() - began
     typer.echo(
         f"airflow  http://localhost:{airflow.port}  user {service.USER}, password {service.password(home)}  "

@@ -92,6 +92,18 @@ class Airflow:
         params: dict[str, Any] = {"order_by": "-run_after", "limit": limit}
         return list(self._call("GET", f"/dags/{dag_id}/dagRuns", params=params)["dag_runs"])
 
+    def fail_lost_runs(self) -> list[str]:
+        """Mark the runs failed that were going when Airflow was ended; return their DAGs.
+
+        Their tasks are gone, and as only one run of a DAG goes at a time, the next would wait for the heartbeat's
+        timeout. Nothing is lost: a run takes whatever is due.
+        """
+        params = {"state": "running", "limit": 100}
+        lost = list(self._call("GET", "/dags/~/dagRuns", params=params)["dag_runs"])
+        for run in lost:
+            self._call("PATCH", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}", json={"state": "failed"})
+        return sorted({str(run["dag_id"]) for run in lost})
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
         return str(self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
