@@ -38,8 +38,8 @@ def identifiers(home: Home) -> dict[str, str]:
 
 
 def open_places(home: Home) -> list[Path]:
-    """Return everything of a home that is not restricted and not the truth itself."""
-    return [path for path in home.root.iterdir() if path.name not in ("restricted", "truth")]
+    """Return everything of a home that is not restricted, not the sources' own and not the truth itself."""
+    return [path for path in home.root.iterdir() if path.name not in ("restricted", "truth", "upstream")]
 
 
 def find_leaks(home: Home, names: dict[str, str], places: Sequence[Path] | None = None) -> list[str]:

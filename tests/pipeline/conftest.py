@@ -1,4 +1,8 @@
-"""One small night through Airflow's scheduler, made once and looked at by every test of the folder."""
+"""A small night through Airflow's scheduler, made once and looked at by every test of the folder.
+
+It is no easy night: it is cut off in the middle, taken up again while one source is late, and once more when that
+source has come.
+"""
 
 import os
 import subprocess
@@ -14,13 +18,18 @@ from ronghe.home import Home
 from tests.ports import free_port
 
 SCALE = "0.03"
+# What does not come in time, and what is waited for before the services are ended.
+LATE = "xinjiang/road_count/2026-11-22"
+TASKS_BEFORE_THE_END = 6
 
 
 @dataclass(frozen=True)
 class Night:
     home: Home
     environment: dict[str, str]
-    said: str
+    cut_off: str = ""
+    without_late: str = ""
+    complete: str = ""
 
     def ronghe(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -31,6 +40,12 @@ class Night:
             check=False,
             timeout=900,
         )
+
+    def must(self, *arguments: str) -> str:
+        """Run a command that must end well, and return what it said."""
+        done = self.ronghe(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def processes(self) -> list[str]:
         """Return the command lines of processes that work for this home, but not those of tests."""
@@ -54,13 +69,33 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         "RONGHE_AIRFLOW_PORT": str(free_port()),
         "RONGHE_ENGINE_MEMORY": "3g",
     }
-    fresh = Night(home, environment, "")
+    fresh = Night(home, environment)
     try:
-        for arguments in (("simulate", "--scale", SCALE), ("up",)):
-            done = fresh.ronghe(*arguments)
-            assert done.returncode == 0, done.stdout + done.stderr
-        done = fresh.ronghe("run")
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield Night(home, environment, done.stdout)
+        fresh.must("simulate", "--scale", SCALE)
+        aside = home.root / "late"
+        (home.landing / LATE).rename(aside)
+        fresh.must("up")
+        cut_off = _run_and_end(fresh)
+        fresh.must("up")
+        without_late = fresh.must("run")
+        aside.rename(home.landing / LATE)
+        yield Night(home, environment, cut_off, without_late, fresh.must("run"))
     finally:
         fresh.ronghe("down")
+
+
+def _run_and_end(night: Night) -> str:
+    """Start a night, end the services when some tasks are done, and return what the night said."""
+    command = [str(Path(sys.executable).parent / "ronghe"), "run"]
+    with subprocess.Popen(
+        command, env=night.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout
+        said = []
+        for line in running.stdout:
+            said.append(line)
+            if sum(text.startswith("  + ") for text in said) >= TASKS_BEFORE_THE_END:
+                break
+        night.must("down")
+        said += running.stdout.readlines()
+    return "".join(said)

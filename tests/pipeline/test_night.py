@@ -14,6 +14,19 @@ from tests.pipeline.conftest import Night
 pytestmark = pytest.mark.pipeline
 
 
+def test_night_that_was_cut_off_says_so_and_is_taken_up(night: Night) -> None:
+    assert "Airflow answers no more" in night.cut_off
+    assert "Tables" not in night.cut_off
+    assert "Failed" not in night.without_late
+
+
+def test_late_source_holds_nobody_up_and_comes_in_with_the_next_run(night: Night) -> None:
+    assert "xinjiang.road_count" in night.without_late
+    assert "1 day late" in night.without_late
+    assert "late" not in night.complete.partition("Tables")[0]
+    assert "ingest_xinjiang.ingest_deliveries__road_count" in night.complete
+
+
 def test_every_delivery_is_accepted_with_the_true_counts(night: Night) -> None:
     assert oracles.truth(night.home, "deliveries")
     assert oracles.conservation_faults(night.home) == []

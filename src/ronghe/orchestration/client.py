@@ -53,7 +53,13 @@ class Airflow:
             yield cls(client)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        answer = self._client.request(method, f"/api/v2{path}", **options)
+        try:
+            answer = self._client.request(method, f"/api/v2{path}", **options)
+        except httpx.TransportError as error:
+            raise service.AirflowError(
+                f"Airflow answers no more ({type(error).__name__}). Start it with `ronghe up` and run again; what was "
+                "done stays done."
+            ) from None
         if answer.is_error:
             raise service.AirflowError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:300]}")
         return answer.json() if answer.content else None
