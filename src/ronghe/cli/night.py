@@ -1,18 +1,18 @@
-"""The night by hand: every ingest, the fusion their events start, then the nightly outputs, with visible progress."""
+"""The night by hand: every ingest, then the fusion, then the nightly outputs, with visible progress."""
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Iterable
 
 import typer
 
 from ronghe.cli.status import show_built
 from ronghe.contracts import load_sources
 from ronghe.home import Home
-from ronghe.orchestration.client import ENDED, Airflow, TaskState
+from ronghe.orchestration.client import Airflow, TaskState
 
-FUSE, NIGHTLY = "fuse", ("nightly_livelihood",)
-# How long an asset's event may take to become a run; after that the fusion is started by hand.
-_EVENT_SECONDS = 5.0
+FUSE = "fuse"
+# One after the other: the index may read what the livelihood's night made, a release everything.
+NIGHTLY = ("nightly_livelihood",)
 
 _SIGNS = {"success": "+", "skipped": "-", "up_for_retry": "~"}
 _WORDS = {"skipped": "nothing new", "up_for_retry": "failed, will try again"}
@@ -24,10 +24,11 @@ def run_night(home: Home, days: str | None) -> bool:
     began = time.monotonic()
     with Airflow.connect(home) as airflow:
         airflow.await_dags({*ingests, FUSE, *NIGHTLY})
-        known = {run["dag_run_id"] for run in airflow.runs(FUSE)}
-        failed = airflow.follow([(dag, airflow.trigger(dag, days)) for dag in ingests], _report)
-        failed |= _fuse(airflow, known)
-        failed |= airflow.follow([(dag, airflow.trigger(dag, days)) for dag in NIGHTLY], _report)
+        # Every accepted feed would start a fusion of its own; one that comes after all of them takes everything.
+        with airflow.held(FUSE):
+            failed = _follow(airflow, ingests, days)
+        for dag_id in (FUSE, *NIGHTLY):
+            failed |= _follow(airflow, [dag_id], days)
     typer.echo(f"\nThe night took {time.monotonic() - began:.0f} s.")
     show_built(home)
     if failed:
@@ -36,27 +37,9 @@ def run_night(home: Home, days: str | None) -> bool:
     return not failed
 
 
-def _fuse(airflow: Airflow, known: set[str]) -> set[str]:
-    """Follow the fusions that the ingests' events start, until one began after the ingests had ended.
-
-    Events are hints: where none comes in time, the fusion is started by hand and takes what was accepted.
-
-    Returns:
-        The DAGs of which a run failed.
-    """
-    ended, failed = datetime.now(UTC), set()
-    deadline = time.monotonic() + _EVENT_SECONDS
-    while time.monotonic() < deadline:
-        runs = [run for run in airflow.runs(FUSE) if run["dag_run_id"] not in known]
-        pending = [(FUSE, str(run["dag_run_id"])) for run in runs if run["state"] not in ENDED]
-        if pending:
-            failed |= airflow.follow(pending, _report)
-            deadline = time.monotonic() + _EVENT_SECONDS
-        elif any(datetime.fromisoformat(run["start_date"]) >= ended for run in runs):
-            return failed
-        else:
-            time.sleep(0.5)
-    return failed | airflow.follow([(FUSE, airflow.trigger(FUSE))], _report)
+def _follow(airflow: Airflow, dag_ids: Iterable[str], days: str | None) -> set[str]:
+    """Start DAGs side by side and follow them; return those of which the run failed."""
+    return airflow.follow([(dag_id, airflow.trigger(dag_id, days)) for dag_id in dag_ids], _report)
 
 
 def _report(task: TaskState) -> None:

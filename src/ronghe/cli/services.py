@@ -5,6 +5,7 @@ import time
 import typer
 
 from ronghe import engine
+from ronghe.cli.night import FUSE
 from ronghe.home import Home
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
@@ -20,6 +21,9 @@ def start(home: Home) -> None:
     airflow = service.up(home)
     with Airflow.connect(home) as client:
         client.ensure_pool(POOL, POOL_SLOTS, "Slots of the one Spark engine")
+        # A night that was killed may have left the fusion held.
+        client.await_dags({FUSE})
+        client.release(FUSE)
         lost = client.fail_lost_runs() if airflow.started_at >= clock else []
     if lost:
         typer.echo(f"cut off when the services ended: {', '.join(lost)}; `ronghe run` takes up what is due")
