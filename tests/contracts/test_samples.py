@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ronghe.contracts import catalogue
+from ronghe.ingest import records
+from ronghe.ingest.deliveries import discover
 from ronghe.ingest.records import open_records
 from tests.samples.build import Case, cases
 
@@ -38,14 +40,23 @@ def test_case_expects_columns_the_target_has(case: Case) -> None:
     assert {name for row in case.expected()["accepted"] for name in row} <= set(target.column_names)
 
 
+LOOKS = {"xlsx": records.WORKBOOK, "parquet": records.PARQUET}
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_is_delivered_in_the_feeds_own_form(case: Case, tmp_path: Path) -> None:
     feed = catalogue().feed(case.feed_id)
     path = case.deliver(feed, tmp_path)
-    assert path.parts[-4:-1] == (feed.source_code, feed.name, str(case.expected()["business_date"]))
-    if feed.reader.format == "xlsx":
-        assert path.read_bytes().startswith(b"PK")
+    [found] = discover(feed, tmp_path)
+    assert (found.path, found.business_date) == (str(path.relative_to(tmp_path)), case.expected()["business_date"])
+    if feed.reader.member:
+        assert records.looks_like(path) == records.WORKBOOK
+    elif path.suffix == ".gz":
+        assert records.looks_like(path) == records.GZIP
+    elif feed.reader.format in LOOKS:
+        assert records.looks_like(path) == LOOKS[feed.reader.format]
     else:
-        with pytest.raises(UnicodeDecodeError):
-            path.read_text("utf-8")
-        assert feed.column_names[0] in path.read_text(feed.reader.encoding)
+        assert feed.column_names[0].split(".")[0] in path.read_text(feed.reader.encoding)
+        if feed.reader.encoding.lower().replace("-", "") != "utf8":
+            with pytest.raises(UnicodeDecodeError):
+                path.read_text("utf-8")

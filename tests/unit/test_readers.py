@@ -2,13 +2,18 @@
 
 import csv
 import datetime as dt
+import gzip
 import io
+import json
 import tempfile
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 from hypothesis import given, settings
@@ -16,7 +21,7 @@ from hypothesis import strategies as st
 
 from ronghe.contracts.base import ContractError
 from ronghe.contracts.source import Reader
-from ronghe.ingest import csv_records, encodings, records, xlsx_records, xml_records
+from ronghe.ingest import csv_records, encodings, json_records, records, unpack, xlsx_records, xml_records
 from ronghe.ingest.records import RejectedFile, open_records, record_schema
 
 COLUMNS = ("编号", "站名", "金额")
@@ -585,3 +590,480 @@ def test_xlsx_archive_that_is_no_workbook_is_rejected(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "other.xlsx", "w") as archive:
         archive.writestr("readme.txt", "x")
     assert rejection(tmp_path / "other.xlsx", XLSX).reason == "not_xlsx"
+
+
+# --- CSV: comments, UTF-16, other delimiters
+
+
+@pytest.mark.parametrize("block", [7, 1 << 18])
+def test_csv_comment_lines_before_the_header_count_nowhere(
+    put: Put, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encodings, "BLOCK_BYTES", block)
+    path = put('\ufeff# 导出 "2026\r\n\r\n#\r\n编号|站名|金额\r\n1|甲|3\r\n#2|乙|4\r\n')
+    reader = Reader(format="csv", delimiter="|", comment="#")
+    assert read(path, reader) == [(None, "1", "甲", "3"), (None, "#2", "乙", "4")]
+    assert rejection(path, Reader(format="csv", delimiter="|")).reason != "empty"
+
+
+def test_csv_comment_lines_before_the_first_record_where_there_is_no_header(put: Put) -> None:
+    reader = Reader(format="csv", comment="--", header=False)
+    assert read(put("-- 甲\n1,甲,3\n-- 乙\n"), reader) == [(None, "1", "甲", "3"), ("torn", "-- 乙", None, None)]
+
+
+def test_csv_of_comments_only_is_empty(put: Put) -> None:
+    assert rejection(put("# 1\n# 2\n"), Reader(format="csv", comment="#")).reason == "empty"
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "gb18030"])
+def test_csv_comments_do_not_hide_the_encoding(put: Put, codec: str) -> None:
+    text = "# 出口\n编号\t站名\t金额\n1\t𠮷站\t3\n" if codec != "gb18030" else "# 一\n编号\t站名\t金额\n1\t𠮷站\t3\n"
+    declared = "UTF-16" if codec.startswith("utf-16") else "GB18030"
+    reader = Reader(format="csv", delimiter="\t", encoding=declared, comment="#")
+    assert read(put(text.encode(codec)), reader) == [(None, "1", "𠮷站", "3")]
+
+
+# --- JSON
+
+JSON = Reader(format="json")
+NESTED = ("编号", "地点.站名", "地点.坐标.x")
+
+
+def test_json_comes_in_four_forms(put: Put) -> None:
+    one, two = '{"编号": 1, "站名": "甲", "金额": 3}', '{"金额": null, "编号": 2, "站名": "乙"}'
+    expected = [(None, "1", "甲", "3"), (None, "2", "乙", None)]
+    for text in (
+        f"{one}\n{two}\n",
+        f"\ufeff\n{one}\r\n\r\n{two}",
+        f"[{one},\n {two}]",
+        json.dumps([json.loads(one), json.loads(two)], indent=2),
+        "\n".join(json.dumps(json.loads(text), indent=1) for text in (one, two)),
+        f"{one}{two}",
+        f"[{one}]\n[]\n[{two}]",
+    ):
+        assert read(put(text), JSON) == expected, text
+
+
+@pytest.mark.parametrize("block", [1, 3, 50, 1 << 18])
+def test_json_records_stand_in_an_array_of_each_document(put: Put, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "BLOCK_BYTES", block)
+    first = '{"total": 30, "result": {"page": [1, {"list": []}], "list": [{"编号": 10}, {"编号": 200}], "n": 1e5}}'
+    second = '{"result": {"list": [{"编号": 3}]}, "at": 12345}'
+    reader = Reader(format="json", records="result.list")
+    assert read(put(f"{first}\n{second}"), reader, columns=("编号",)) == [(None, "10"), (None, "200"), (None, "3")]
+    assert read(put('{"result": {"list": []}}'), reader, columns=("编号",)) == []
+
+
+@pytest.mark.parametrize("text", ["{}", '{"data": null}', '{"data": {}}', "[]", '{"Data": [{"编号": 1}]}'])
+def test_json_without_the_array_of_records_is_rejected(put: Put, text: str) -> None:
+    error = rejection(put(text), Reader(format="json", records="data"), columns=("编号",))
+    assert (error.reason, "array of records data" in str(error)) == ("schema_drift", True)
+
+
+def test_json_scalars_keep_their_text_and_lists_become_json(put: Put) -> None:
+    for scalar, cell in [
+        ("1.10", "1.10"),
+        ("1e5", "1e5"),
+        ("-0", "-0"),
+        ("0.00000010", "0.00000010"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("1" * 5000, "1" * 5000),
+        ("true", "true"),
+        ("false", "false"),
+        ("null", None),
+        ('""', ""),
+        ('" 1\\n\\u7532 "', " 1\n甲 "),
+        ('[ 1.50, "甲\\"", null, true, {"b": [ ]} ]', '[1.50,"甲\\"",null,true,{"b":[]}]'),
+        ('{"a": 1e2, "b": "c"}', '{"a":1e2,"b":"c"}'),
+    ]:
+        for text in (f'{{"值": {scalar}}}', f'[{{"值": {scalar}}}]'):
+            assert read(put(text), JSON, columns=("值",)) == [(None, cell)], text
+
+
+def test_json_nested_values_are_columns_by_their_path(put: Put) -> None:
+    lines = [
+        '{"编号": 1, "地点": {"站名": "甲", "坐标": {"x": 1.0}}}',
+        '{"编号": 2, "地点": null}',
+        '{"编号": 3, "地点": {"坐标": {}}}',
+        '{"编号": 4, "地点.站名": "丁"}',
+    ]
+    assert read(put("\n".join(lines)), JSON, columns=NESTED) == [
+        (None, "1", "甲", "1.0"),
+        (None, "2", None, None),
+        (None, "3", None, None),
+        (None, "4", "丁", None),
+    ]
+
+
+def test_json_object_may_be_a_column_beside_its_parts(put: Put) -> None:
+    assert read(put('{"地点": {"站名": "甲"}}'), JSON, columns=("地点", "地点.站名")) == [(None, '{"站名":"甲"}', "甲")]
+
+
+def test_json_name_nobody_knows_rejects_the_file_unless_it_may_be_left_out(put: Put) -> None:
+    path = put('{"编号": 1}\n{"编号": 2, "地点": {"站名": "甲", "楼": 3}, "备注": {"电话": "秘密"}}\n')
+    error = rejection(path, JSON, columns=NESTED)
+    assert error.reason == "schema_drift"
+    assert "unexpected: 地点.楼, 备注" in str(error)
+    assert "秘密" not in str(error)
+    lenient = Reader(format="json", extra="ignore")
+    assert read(path, lenient, columns=NESTED) == [(None, "1", None, None), (None, "2", "甲", None)]
+
+
+def test_json_scalar_in_the_place_of_an_object_is_another_structure(put: Put) -> None:
+    path = put('{"编号": 1, "地点": "甲"}\n')
+    assert "unexpected: 地点" in str(rejection(path, JSON, columns=NESTED))
+
+
+def test_json_refused_names_appear_nowhere(put: Put) -> None:
+    path = put('{"编号": 1, "人": {"民族": "秘密", "年": 3}}\n{"民族": "秘密", "编号": 2}\n')
+    assert read(path, JSON, columns=("编号", "人.年"), refuse=("人.民族", "民族")) == [
+        (None, "1", "3"),
+        (None, "2", None),
+    ]
+    for columns, refuse in [(("人",), ("人.民族",)), (("人.民族",), ("人",))]:
+        with pytest.raises(ContractError, match="hold one another"):
+            read(path, JSON, columns=columns, refuse=refuse)
+
+
+def test_json_lines_that_are_no_object_are_torn(put: Put) -> None:
+    lines = ['{"编号": 1', '{"编号": 2}', "5", "[]", '{"编号": NaN}', '{"编号": 1, "编号": 1}', "{}", '{"编号": "']
+    assert read(put("\n".join(lines)), JSON, columns=("编号",)) == [
+        ("torn", None),
+        (None, "2"),
+        *[("torn", None)] * 4,
+        (None, None),
+        ("torn", None),
+    ]
+
+
+def test_json_elements_that_are_no_object_are_torn(put: Put) -> None:
+    path = put('[{"编号": 1}, 5, null, "x", [], {"编号": 1, "编号": 2}]')
+    assert read(path, JSON, columns=("编号",)) == [(None, "1"), *[("torn", None)] * 5]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"编号": 1}',
+        '[{"编号": 1}, {"编',
+        '[{"编号": 1},]',
+        '[{"编号" 1}]',
+        "[{}} ]",
+        "[tru]",
+        '{\n"编号": 1,\n}',
+        "[" * 3000,
+    ],
+)
+def test_json_document_that_is_broken_is_rejected(put: Put, text: str) -> None:
+    error = rejection(put(text), JSON, columns=("编号",))
+    assert error.reason == "not_json"
+    assert "编" not in str(error)
+
+
+def test_json_of_none_of_the_columns_is_rejected(put: Put) -> None:
+    lenient = Reader(format="json", extra="ignore")
+    for text in ('{"a": 1}\n{"b": 2}', '[{"a": 1}]', "{}"):
+        assert rejection(put(text), lenient, columns=("编号",)).reason == "schema_drift"
+    assert rejection(put("[1, 2]"), JSON, columns=("编号",)).reason == "not_json"
+    assert read(put("[]"), JSON, columns=("编号",)) == []
+
+
+def test_json_content_counts(put: Put) -> None:
+    for content, hint in [("编号,站名\n", "text"), (" <html>", "HTML"), (b"\0\1\2", "binary")]:
+        error = rejection(put(content), JSON)
+        assert (error.reason, hint in str(error)) == ("not_json", True)
+    assert rejection(put(" \n\ufeff"), JSON).reason == "empty"
+
+
+@pytest.mark.parametrize("form", ["{}", "[{}]"])
+def test_json_encodings_end_to_end(put: Put, form: str) -> None:
+    text = form.replace("{}", '{"编号": 1, "站名": "𠮷站", "金额": 3}')
+    for codec, declared, found in [
+        ("gb18030", "GBK", "gb18030"),
+        ("utf-8-sig", "GB18030", "utf-8"),
+        ("utf-16", "UTF-8", "utf-16-le"),
+        ("utf-16-be", "UTF-16", "utf-16-be"),
+    ]:
+        stream = open_records(put(text.encode(codec)), Reader(format="json", encoding=declared), COLUMNS, ())
+        assert stream.encoding == found
+        assert next(stream).column("站名").to_pylist() == ["𠮷站"]
+
+
+def test_json_undecodable_and_oversized_cells_are_null(put: Put) -> None:
+    lines = [b'{"b": "\xff\xff", "a": "1"}', rb'{"a": "\ud800"}', rb'{"a": "\u0000"}', b'{"a": "12345678901"}']
+    rows = read(put(b"\n".join(lines)), Reader(format="json", max_field_characters=10), columns=("b", "a"))
+    assert [row[0] for row in rows] == ["undecodable"] * 3 + ["oversized"]
+    assert rows[0] == ("undecodable", None, "1")
+
+
+def test_json_endless_line_is_skipped_unread(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_records, "LINE_CHARACTERS", 100)
+    monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
+    path = put('{"a": 1}\n{"a": "' + "x" * 1000 + '"}\n{"a": 2}\n')
+    rows = read(path, Reader(format="json", max_field_characters=50), columns=("a",))
+    assert rows == [(None, "1"), ("oversized", None), (None, "2")]
+
+
+@pytest.mark.parametrize("text", ['[{"a": "%s"}]', '[{"a": 1}, [%s]]', '{"b": "%s", "a": []}'])
+def test_json_endless_value_is_refused(put: Put, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_records, "RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
+    reader = Reader(format="json", records="a" if text[0] == "{" else None)
+    assert rejection(put(text % ("1," * 5000)), reader, columns=("a",)).reason == "too_large"
+
+
+def test_json_long_array_needs_little_text_at_a_time(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_records, "RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
+    text = '{"data": [' + ",\n".join(f'{{"编号": {n}, "站名": "甲", "金额": 3}}' for n in range(3000)) + "]}"
+    rows = read(put(text), Reader(format="json", records="data"))
+    assert rows == [(None, str(n), "甲", "3") for n in range(3000)]
+
+
+def test_json_value_of_many_blocks_costs_linear_time(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
+    fed: list[int] = []
+    decode = json_records._DECODER.raw_decode
+
+    class Counting:
+        def raw_decode(self, text: str, at: int) -> Any:
+            fed.append(len(text) - at)
+            return decode(text, at)
+
+    monkeypatch.setattr(json_records, "_DECODER", Counting())
+    path = put('[{"a": "' + "x" * 100_000 + '"}]')
+    assert len(read(path, JSON, columns=("a",))) == 1
+    assert sum(fed) < 5 * path.stat().st_size
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows=st.lists(st.fixed_dictionaries({"a": json_values, "b": json_values}), max_size=10),
+    form=st.sampled_from(["lines", "array", "documents", "records"]),
+    codec=st.sampled_from(["utf-8", "utf-16", "gb18030"]),
+    indent=st.sampled_from([None, 1]),
+    block=st.integers(min_value=4, max_value=200),
+)
+def test_json_that_python_writes_comes_back(
+    rows: list[dict[str, Any]], form: str, codec: str, indent: int | None, block: int
+) -> None:
+    texts = [json.dumps(row, ensure_ascii=False, indent=None if form == "lines" else indent) for row in rows]
+    text = {
+        "lines": "\n".join(texts),
+        "documents": " ".join(texts),
+        "array": f"[{','.join(texts)}]",
+        "records": f'{{"n": 1, "d": {{"r": [{",".join(texts)}]}}}}',
+    }[form]
+    reader = Reader(format="json", encoding=codec, records="d.r" if form == "records" else None)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encodings, "BLOCK_BYTES", block)
+        path = Path(folder) / "delivery"
+        path.write_bytes(text.encode(codec))
+        if not rows and form in ("lines", "documents"):
+            assert rejection(path, reader, columns=("a", "b")).reason == "empty"
+            return
+        found = read(path, reader, columns=("a", "b"))
+    assert found == [(None, cell_text(row["a"]), cell_text(row["b"])) for row in rows]
+
+
+def cell_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+# --- Parquet
+
+PARQUET = Reader(format="parquet")
+
+
+def parquet(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path, row_group_size=2)
+    return path
+
+
+def test_parquet_values_have_one_spelling(tmp_path: Path) -> None:
+    at = dt.datetime.fromisoformat("2026-11-02T08:15:30")
+    china = dt.timezone(dt.timedelta(hours=8))
+    for values, texts in [
+        (pa.array([1, None, -(2**63)]), ["1", None, str(-(2**63))]),
+        (pa.array([2**64 - 1], pa.uint64()), [str(2**64 - 1)]),
+        (pa.array([Decimal("1.10"), Decimal("0.00000001")], pa.decimal128(20, 8)), ["1.10000000", "0.00000001"]),
+        (pa.array([0.1, 1e300, 100.0]), ["0.1", "1e+300", "100.0"]),
+        (pa.array([0.1], pa.float32()), ["0.1"]),
+        (pa.array([True, False]), ["true", "false"]),
+        (pa.array([at.date()]), ["2026-11-02"]),
+        (pa.array([at, at.replace(microsecond=1500)]), ["2026-11-02T08:15:30", "2026-11-02T08:15:30.001500"]),
+        (pa.array([at], pa.timestamp("ns")), ["2026-11-02T08:15:30"]),
+        (pa.array([at.replace(tzinfo=china)], pa.timestamp("us", "Asia/Shanghai")), ["2026-11-02T08:15:30+08:00"]),
+        (pa.array([at.replace(tzinfo=china)], pa.timestamp("ms", "UTC")), ["2026-11-02T00:15:30+00:00"]),
+        (pa.array([at.time()], pa.time64("ns")), ["08:15:30"]),
+        (pa.array([dt.timedelta(days=1, milliseconds=500)]), ["PT86400.5S"]),
+        (pa.array(["甲", ""]), ["甲", ""]),
+        (pa.array(["甲", "甲"]).dictionary_encode(), ["甲", "甲"]),
+        (pa.array(["甲".encode()]), ["甲"]),
+        (pa.array([[1, None], []]), ["[1,null]", "[]"]),
+        (pa.array([{"x": Decimal("1.5"), "y": at}]), ['{"x":"1.5","y":"2026-11-02T08:15:30"}']),
+    ]:
+        path = parquet(tmp_path / "delivery", 值=values)
+        assert read(path, PARQUET, columns=("值",)) == [(None, text) for text in texts], values.type
+
+
+def test_parquet_names_are_those_of_the_contract(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "delivery", 金额=[3, 4, 5], 民族=["秘密"] * 3, 编号=[1, 2, 3], 站名=["甲", "乙", None])
+    assert read(path, PARQUET, refuse=("民族",)) == [
+        (None, "1", "甲", "3"),
+        (None, "2", "乙", "4"),
+        (None, "3", None, "5"),
+    ]
+    error = rejection(path, PARQUET, columns=("编号", "站名", "票价"))
+    assert "missing: 票价; unexpected: 民族, 金额" in str(error)
+
+
+def test_parquet_bytes_that_are_no_text_and_long_cells_are_null(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "delivery", a=[b"\xff", b"x" * 11, b"ok"])
+    reader = Reader(format="parquet", max_field_characters=10)
+    assert read(path, reader, columns=("a",)) == [("undecodable", None), ("oversized", None), (None, "ok")]
+
+
+def test_parquet_that_is_damaged_or_something_else_is_rejected(tmp_path: Path, put: Put) -> None:
+    path = parquet(tmp_path / "delivery", a=list(range(1000)))
+    content = path.read_bytes()
+    assert rejection(put(content[:-20]), PARQUET, columns=("a",)).reason == "not_parquet"
+    assert rejection(put(content[:4] + b"\xff" * 40 + content[44:]), PARQUET, columns=("a",)).reason == "not_parquet"
+    assert "text" in str(rejection(put("a\n1\n"), PARQUET, columns=("a",)))
+
+
+def test_parquet_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = parquet(tmp_path / "delivery", a=["x" * 100, "y" * 100])
+    monkeypatch.setattr("ronghe.ingest.parquet_records.ROW_GROUP_BYTES", 100)
+    assert rejection(path, PARQUET, columns=("a",)).reason == "too_large"
+
+
+def test_parquet_comes_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "BATCH_RECORDS", 50)
+    pq.write_table(pa.table({"a": list(range(1000))}), tmp_path / "delivery")
+    sizes = [batch.num_rows for batch in open_records(tmp_path / "delivery", PARQUET, ("a",), ())]
+    assert (sum(sizes), max(sizes)) == (1000, 50)
+
+
+# --- GZIP and members of archives
+
+TABLE = "编号,站名,金额\n1,甲,3\n"
+PAGE = '<r><x 编号="1" 站名="甲" 金额="3"/></r>'
+PACKED = [
+    (TABLE, {"format": "csv"}),
+    ('{"编号": 1, "站名": "甲", "金额": 3}', {"format": "json"}),
+    (PAGE, {"format": "xml", "record_tag": "x"}),
+]
+
+
+def archive(path: Path, **members: str | bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(("text", "reader"), PACKED)
+def test_packed_records_are_those_of_the_file_inside(
+    put: Put, tmp_path: Path, text: str, reader: dict[str, str]
+) -> None:
+    expected = [(None, "1", "甲", "3")]
+    assert read(put(gzip.compress(text.encode())), Reader(**reader)) == expected
+    path = archive(tmp_path / "all.zip", **{"b/other.txt": "x", "b/甲.txt": text})
+    assert read(path, Reader(**reader, member="b/甲.txt")) == expected
+
+
+def test_gzip_of_several_parts_is_one_file(put: Put) -> None:
+    path = put(gzip.compress("编号,站名,金额\n1,甲".encode()) + gzip.compress(b",3\n"))
+    assert read(path, CSV) == [(None, "1", "甲", "3")]
+
+
+@pytest.mark.parametrize("keep", [5, 30, -4])
+def test_gzip_that_is_cut_is_rejected(put: Put, keep: int) -> None:
+    assert rejection(put(gzip.compress(TABLE.encode() * 20)[:keep]), CSV).reason == "not_gzip"
+
+
+def test_gzip_of_nothing_is_empty(put: Put) -> None:
+    assert rejection(put(gzip.compress(b"")), CSV).reason == "empty"
+
+
+def test_what_was_unpacked_goes_with_the_stream(put: Put, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    packed, drifted = put(gzip.compress(TABLE.encode()), "a"), put(gzip.compress(b"x,y\n"), "b")
+    stream = open_records(packed, CSV, COLUMNS, (), scratch)
+    assert [path.name for path in scratch.rglob("*") if path.is_file()] == ["a"]
+    list(stream)
+    assert list(scratch.iterdir()) == []
+    open_records(packed, CSV, COLUMNS, (), scratch).close()
+    assert list(scratch.iterdir()) == []
+    with pytest.raises(RejectedFile):
+        open_records(drifted, CSV, COLUMNS, (), scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_member_named_by_a_chinese_system_is_found(tmp_path: Path) -> None:
+    path = archive(tmp_path / "all.zip", **{"ABCD.csv": TABLE})
+    path.write_bytes(path.read_bytes().replace(b"ABCD.csv", "刷卡.csv".encode("gb18030")))
+    assert read(path, Reader(format="csv", member="刷卡.csv")) == [(None, "1", "甲", "3")]
+
+
+def test_member_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    error = rejection(
+        archive(tmp_path / "all.zip", **{"b/stops.txt": "", "a.txt": ""}), Reader(format="csv", member="stops.txt")
+    )
+    assert (error.reason, "a.txt, b/stops.txt" in str(error)) == ("no_member", True)
+
+
+def test_archive_is_refused_that_is_none_or_hostile(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(format="csv", member="a.csv")
+    whole = archive(tmp_path / "whole.zip", **{"a.csv": TABLE * 50}).read_bytes()
+    encrypted = bytearray(archive(tmp_path / "z", **{"a.csv": TABLE}).read_bytes())
+    encrypted[6] |= 1
+    encrypted[encrypted.index(b"PK\1\2") + 8] |= 1
+    twice = archive(tmp_path / "twice.zip", **{"a.csv": TABLE, "b.csv": TABLE})
+    twice.write_bytes(twice.read_bytes().replace(b"b.csv", b"a.csv"))
+    for path, reason in [
+        (put(TABLE), "not_zip"),
+        (put(gzip.compress(TABLE.encode())), "not_zip"),
+        (put(whole[: len(whole) // 2]), "not_zip"),
+        (put(whole.replace(whole[60:64], b"\0\0\0\0", 1), "damaged"), "not_zip"),
+        (put(b"PK\5\6" + b"\0" * 18, "nothing"), "no_member"),
+        (twice, "no_member"),
+        (put(bytes(encrypted), "locked"), "encrypted"),
+        (archive(tmp_path / "up", **{"a.csv": TABLE, "../b": "x"}), "unsafe_archive"),
+        (archive(tmp_path / "abs", **{"a.csv": TABLE, "/etc/b": "x"}), "unsafe_archive"),
+        (archive(tmp_path / "win", **{"a.csv": TABLE, "..\\b": "x"}), "unsafe_archive"),
+    ]:
+        assert rejection(path, reader).reason == reason, path.name
+
+
+def test_packed_bomb_is_refused_while_it_unpacks(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zeros = b"1,2,3\n" * (1 << 19)
+    cases = [
+        (put(gzip.compress(zeros)), CSV),
+        (archive(tmp_path / "z", **{"a.csv": zeros}), Reader(format="csv", member="a.csv")),
+    ]
+    monkeypatch.setattr(unpack, "RATIO_FROM_BYTES", 1 << 20)
+    for path, reader in cases:
+        assert "200 times" in str(rejection(path, reader))
+    monkeypatch.setattr(unpack, "RATIO_FROM_BYTES", 1 << 40)
+    monkeypatch.setattr(unpack, "UNPACKED_BYTES", 1 << 20)
+    for path, reader in cases:
+        assert rejection(path, reader).reason == "too_large"
+    lying = bytearray(cases[1][0].read_bytes())
+    entry = lying.index(b"PK\x01\x02")
+    lying[entry + 24 : entry + 28] = (10).to_bytes(4, "little")
+    assert rejection(put(bytes(lying)), cases[1][1]).reason in ("not_zip", "too_large")

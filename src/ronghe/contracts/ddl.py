@@ -7,8 +7,9 @@ from ronghe.contracts.rules import constraints, literal
 from ronghe.contracts.source import Feed
 from ronghe.contracts.table import Column, Table, Treatment
 
-# Signs that Delta refuses in a column name without column mapping, which other readers could not open.
-_REFUSED_SIGNS = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))
+# Signs that Delta refuses in a column name without column mapping, which other readers could not open; and the dot of
+# a nested value's path, which Spark would take for a field of a struct.
+_REFUSED_SIGNS = str.maketrans(dict.fromkeys(" ,;{}()\n\t=.", "_"))
 
 _DELIVERY_COLUMNS = (
     ("delivery_id", "STRING", "Delivery the record came in", "delivery_id", True),

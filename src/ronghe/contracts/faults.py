@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ronghe.contracts.checks import CHECKS
+from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.expectations import contract_expectations, overlap
 from ronghe.contracts.guard import forbidden
 from ronghe.contracts.source import Feed
@@ -33,6 +34,10 @@ def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
             yield f"{feed.id}: column {column.name}: {rule}"
         if column.name in feed.refuse:
             yield f"{feed.id}: column {column.name} is declared and refused; do one of both"
+    # Spark's names of columns do not differ by case.
+    raw = [raw_column(column.name).lower() for column in feed.columns]
+    for name in sorted({name for name in raw if raw.count(name) > 1}):
+        yield f"{feed.id}: several columns are called {name!r} in {feed.raw_table}: signs that a table refuses become _"
     target = found.tables.get(feed.target)
     if target is None or target.layer != "std":
         yield f"{feed.id}: target {feed.target!r} is no declared std table"

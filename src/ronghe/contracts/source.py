@@ -54,7 +54,8 @@ class Reader(Declaration):
     `header` false means that the columns come in the contract's order. `max_field_characters` bounds one cell.
     `comment` begins lines of delimited text before the header that hold no record. `member` names the file inside a
     ZIP archive; GZIP is recognised by itself. `records` is the dotted path to the array of records in each JSON
-    document; without it a document is one record, or an array of them.
+    document; without it a document is one record, or an array of them. `extra` says what becomes of names in a JSON
+    record that the contract does not know: the file is refused, or they are left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
@@ -68,6 +69,7 @@ class Reader(Declaration):
     comment: str | None = None
     member: str | None = None
     records: str | None = None
+    extra: Literal["refuse", "ignore"] = "refuse"
     null_tokens: tuple[str, ...] = ("",)
     max_field_characters: int = 100_000
 
@@ -78,6 +80,8 @@ class Reader(Declaration):
         for name, formats in (("comment", ("csv",)), ("records", ("json",)), ("member", ("csv", "json", "xml"))):
             if getattr(self, name) is not None and self.format not in formats:
                 raise ValueError(f"`{name}` is for {' and '.join(formats)}, not for {self.format}")
+        if self.extra == "ignore" and self.format != "json":
+            raise ValueError("`extra: ignore` is for json: other formats name their columns once for the whole file")
         return self
 
 

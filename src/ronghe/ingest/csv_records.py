@@ -2,7 +2,8 @@
 
 What a record is:
 
-- Lines end with LF, CR LF or a lone CR. A line without any character is no record and is not counted.
+- Lines end with LF, CR LF or a lone CR. A line without any character is no record and is not counted; nor are lines
+  before the header (or the first record) that begin with the reader's `comment`.
 - Too few cells: `torn`, with the cells that are there (the last may be cut) unless the feed refuses a column. Too
   many cells, or quotes that RFC 4180 does not know: `torn`, all cells null, since nobody knows which cell is which.
 - A quoted cell may span lines. A record over several lines that is not whole (never closed, wrong number of cells, a
@@ -18,14 +19,14 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest.encodings import UNDECODABLE, decoded_blocks, find_encoding, nothing_familiar
+from ronghe.ingest.encodings import UNDECODABLE, decoded_blocks, find_encoding, line_blocks, nothing_familiar
 from ronghe.ingest.records import (
     BINARY,
     OVERSIZED,
@@ -55,14 +56,14 @@ def open_csv(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tuple
     known = {*columns, *refuse}
 
     def familiar(head: str) -> int:
-        lines = io.StringIO(head, newline="")
-        return len(known & set(header_names(_header(csv.reader(lines, delimiter=reader.delimiter)))))
+        lines = _without_comments(iter([list(io.StringIO(head, newline=""))]), reader.comment)
+        return len(known & set(header_names(_header(csv.reader(next(lines, []), delimiter=reader.delimiter)))))
 
     encoding = find_encoding(path, reader.encoding, familiar if reader.header else nothing_familiar)
     limit = max(RECORD_CHARACTERS, reader.max_field_characters)
     # The limit is the process's, not ours; it is only ever raised, so readers do not disturb each other.
     csv.field_size_limit(max(csv.field_size_limit(), limit))
-    blocks = _line_blocks(decoded_blocks(path, encoding), limit)
+    blocks = _without_comments(line_blocks(decoded_blocks(path, encoding), limit), reader.comment)
     places: Sequence[int] = range(len(columns))
     width = len(columns)
     if reader.header:
@@ -81,19 +82,14 @@ def _read(blocks: Iterator[list[str]], parser: "_Parser", batches: Batches) -> I
     yield from batches.rest()
 
 
-def _line_blocks(texts: Iterator[str], limit: int) -> Iterator[list[str]]:
-    """Cut blocks of text into lines with their ends; a line over the limit is cut to one character more than it."""
-    pending = ""
-    for text in texts:
-        # With newline="" StringIO ends lines at LF, CR LF and CR only, unlike str.splitlines.
-        lines = list(io.StringIO(pending + text, newline=""))
-        pending = ""
-        if lines and not lines[-1].endswith("\n"):
-            pending = lines.pop()[: limit + 1]
-        if lines:
-            yield lines
-    if pending:
-        yield [pending]
+def _without_comments(blocks: Iterator[list[str]], mark: str | None) -> Iterator[list[str]]:
+    """Return blocks of lines without those at their beginning that are blank or begin with a mark."""
+    if mark is None:
+        return blocks
+    for lines in blocks:
+        if kept := list(dropwhile(lambda line: line.startswith(mark) or not line.strip("\r\n"), lines)):
+            return chain([kept], blocks)
+    return iter(())
 
 
 def _take_header(path: Path, blocks: Iterator[list[str]], delimiter: str) -> tuple[list[str], Iterator[list[str]]]:

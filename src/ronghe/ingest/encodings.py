@@ -13,6 +13,7 @@ text holds, so that a reader can find it and mark the record.
 """
 
 import codecs
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ _READ_AS = {
     "utf-32": ("utf-32-le", "utf-32-be"),
     "utf-8-sig": ("utf-8",),
 }
-_ESCAPE = "ronghe-escape"
+ESCAPE = "ronghe-escape"  # the name of the error handler
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -56,7 +57,7 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     return "".join(chr(0xDC00 + byte) for byte in bad), error.end
 
 
-codecs.register_error(_ESCAPE, _escape)
+codecs.register_error(ESCAPE, _escape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +113,28 @@ def decoded_blocks(path: Path, encoding: Encoding) -> Iterator[str]:
     Raises:
         UnicodeDecodeError: the encoding is strict and the file does not decode.
     """
-    errors = "strict" if encoding.strict else _ESCAPE
+    errors = "strict" if encoding.strict else ESCAPE
     decoder = codecs.getincrementaldecoder(encoding.name)(errors)
     with path.open("rb") as file:
         file.seek(encoding.mark_bytes)
         while block := file.read(BLOCK_BYTES):
             yield decoder.decode(block)
     yield decoder.decode(b"", final=True)
+
+
+def line_blocks(texts: Iterator[str], limit: int) -> Iterator[list[str]]:
+    """Cut blocks of text into lines with their ends; a line over the limit is cut to one character more than it."""
+    pending = ""
+    for text in texts:
+        # With newline="" StringIO ends lines at LF, CR LF and CR only, unlike str.splitlines.
+        lines = list(io.StringIO(pending + text, newline=""))
+        pending = ""
+        if lines and not lines[-1].endswith("\n"):
+            pending = lines.pop()[: limit + 1]
+        if lines:
+            yield lines
+    if pending:
+        yield [pending]
 
 
 def _candidates(declared: str) -> tuple[str, ...]:
@@ -145,4 +161,4 @@ def _decodes(path: Path, name: str, mark_bytes: int) -> bool:
 
 def _decode_head(head: bytes, name: str) -> str:
     """Decode the start of a file; a character cut at its end is left out."""
-    return codecs.getincrementaldecoder(name)(_ESCAPE).decode(head)
+    return codecs.getincrementaldecoder(name)(ESCAPE).decode(head)

@@ -1,5 +1,6 @@
 """From files to records as read: parsed once, staged as Parquet in bounded memory, written to raw by the engine."""
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from ronghe.contracts import Feed
 from ronghe.contracts.ddl import raw_column
 from ronghe.ingest.deliveries import Delivery, Event
 from ronghe.ingest.records import RejectedFile, open_records
+from ronghe.ingest.unpack import PREFIX
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ def stage(feed: Feed, deliveries: Iterable[Delivery], landing: Path, folder: Pat
     A file that cannot be taken as a whole is rejected with its reason; the others go on.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{PREFIX}*"):
+        shutil.rmtree(left)  # of a run that was killed while it read a packed file
     contents = dict(known)
     events, files = [], {}
     for delivery in deliveries:
@@ -56,7 +60,7 @@ def stage(feed: Feed, deliveries: Iterable[Delivery], landing: Path, folder: Pat
 
 def _write(feed: Feed, delivery: Delivery, source: Path, target: Path) -> tuple[str | None, int]:
     """Copy one file's records into Parquet; return the encoding found and the number of records."""
-    stream = open_records(source, feed.reader, feed.column_names, feed.refuse)
+    stream = open_records(source, feed.reader, feed.column_names, feed.refuse, target.parent)
     names = ["delivery_id", "record_number", "defect", *(raw_column(name) for name in feed.column_names)]
     types = [pa.string(), pa.int64(), *(pa.string() for _ in names[2:])]
     schema = pa.schema(list(zip(names, types, strict=True)))

@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import pyarrow as pa
@@ -22,19 +24,34 @@ OVERSIZED = "oversized"
 
 TEXT = "text"
 BINARY = "binary data, or UTF-16 without a byte-order mark"
-WORKBOOK = "a ZIP archive"
+WORKBOOK = "a ZIP archive, as .xlsx workbooks are"
+EMPTY_ARCHIVE = "an empty ZIP archive"
 MARKUP = "XML or HTML"
+GZIP = "gzip"
+PARQUET = "Parquet"
 _MAGIC = (
-    (b"PK\x03\x04", f"{WORKBOOK}, as .xlsx workbooks are"),
-    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"PK\x03\x04", WORKBOOK),
+    (b"PK\x05\x06", EMPTY_ARCHIVE),
     (b"\xd0\xcf\x11\xe0", "an old Office file (.xls) or an encrypted workbook"),
     (b"%PDF", "a PDF"),
-    (b"\x1f\x8b", "gzip"),
+    (b"\x1f\x8b", GZIP),
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"Rar!", "a RAR archive"),
-    (b"PAR1", "Parquet"),
+    (b"PAR1", PARQUET),
     (b"SQLite format 3", "a SQLite database"),
 )
+
+# Where each format's reader is.
+_OPENERS = {
+    "csv": ("csv_records", "open_csv"),
+    "json": ("json_records", "open_json"),
+    "parquet": ("parquet_records", "open_parquet"),
+    "xlsx": ("xlsx_records", "open_xlsx"),
+    "xml": ("xml_records", "open_xml"),
+}
+_PACKED = ("csv", "json", "xml")  # formats that come in GZIP or in a ZIP archive
+
+Opener = Callable[[Path, Reader, tuple[str, ...], tuple[str, ...]], "RecordStream"]
 
 
 class RejectedFile(Exception):
@@ -44,7 +61,8 @@ class RejectedFile(Exception):
     never the value of a cell.
 
     Attributes:
-        reason: a short code: `schema_drift`, `not_csv`, `not_xml`, `not_xlsx`, `empty`, `entity_or_dtd`, `too_large`.
+        reason: a short code: `schema_drift`, `not_` and the format, `empty`, `entity_or_dtd`, `too_large`; of archives
+            also `no_member`, `unsafe_archive`, `encrypted`.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -56,11 +74,13 @@ class RecordStream(Iterator[pa.RecordBatch]):
     """The records of one file, batch by batch.
 
     Attributes:
-        encoding: how the file's bytes were read; None where the format leaves no choice (XLSX).
+        encoding: how the file's bytes were read; None where the format leaves no choice (XLSX, Parquet).
         schema: `record_number`, `defect`, then the contract's columns.
+        unpacked: the folder of the file that is read, if it had to be unpacked; it goes when the stream does.
     """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], columns: tuple[str, ...], encoding: str | None) -> None:
+        self.unpacked: TemporaryDirectory[str] | None = None
         self._batches = batches
         self.schema = record_schema(columns)
         self.encoding = encoding
@@ -74,7 +94,16 @@ class RecordStream(Iterator[pa.RecordBatch]):
         Raises:
             RejectedFile: a fault that shows only on the way; the batches before it must not be kept.
         """
-        return next(self._batches)
+        try:
+            return next(self._batches)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Drop what was unpacked; reading to the end does so too."""
+        if self.unpacked:
+            self.unpacked.cleanup()
 
 
 def record_schema(columns: tuple[str, ...]) -> pa.Schema:
@@ -88,7 +117,9 @@ def record_schema(columns: tuple[str, ...]) -> pa.Schema:
     )
 
 
-def open_records(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tuple[str, ...]) -> RecordStream:
+def open_records(
+    path: Path, reader: Reader, columns: tuple[str, ...], refuse: tuple[str, ...], scratch: Path | None = None
+) -> RecordStream:
     """Open a file as a stream of records, in bounded memory.
 
     Args:
@@ -96,11 +127,12 @@ def open_records(path: Path, reader: Reader, columns: tuple[str, ...], refuse: t
         reader: the contract's reader.
         columns: the columns to keep; batches have them in this order.
         refuse: columns of the file that are dropped while reading and appear nowhere.
+        scratch: where a packed file is unpacked while it is read.
 
     Returns:
         Batches of about 50,000 records: `record_number` counts from 1 without the header, `defect` is null, `torn`,
         `undecodable` or `oversized`, and each cell is the text as read, untrimmed. Null is a cell that is not there or
-        cannot be trusted. The encoding, and for CSV and XLSX the header, are checked before this returns.
+        cannot be trusted. The encoding, and for tables (CSV, XLSX, Parquet) the names, are checked before this returns.
 
     Raises:
         RejectedFile: the file cannot be taken; raised here, or later by the stream.
@@ -110,20 +142,38 @@ def open_records(path: Path, reader: Reader, columns: tuple[str, ...], refuse: t
         raise ContractError("a feed without header cannot refuse columns: list all of them in order and `ignore` some")
     if both := set(columns) & set(refuse):
         raise ContractError(f"columns {sorted(both)} are both kept and refused: choose one")
+    _refuse_empty(path)
+    if reader.format not in _PACKED:
+        return _opener(reader)(path, reader, columns, refuse)
+    from ronghe.ingest.unpack import unpacked
+
+    target, folder = unpacked(path, reader, scratch)
+    try:
+        _refuse_empty(target)
+        stream = _opener(reader)(target, reader, columns, refuse)
+    except BaseException:
+        if folder:
+            folder.cleanup()
+        raise
+    stream.unpacked = folder
+    return stream
+
+
+def _opener(reader: Reader) -> Opener:
+    """Return what opens a format; its library is loaded only where a feed of that format is read."""
+    module, name = _OPENERS[reader.format]
+    opener: Opener = getattr(import_module(f"ronghe.ingest.{module}"), name)
+    return opener
+
+
+def _refuse_empty(path: Path) -> None:
+    """Look whether there is anything.
+
+    Raises:
+        RejectedFile: there is not.
+    """
     if path.stat().st_size == 0:
         raise RejectedFile("empty", f"{path.name} has no bytes: ask the source to send it again")
-    # Each format's library is loaded only where a feed of that format is read.
-    if reader.format == "csv":
-        from ronghe.ingest.csv_records import open_csv
-
-        return open_csv(path, reader, columns, refuse)
-    if reader.format == "xml":
-        from ronghe.ingest.xml_records import open_xml
-
-        return open_xml(path, reader, columns, refuse)
-    from ronghe.ingest.xlsx_records import open_xlsx
-
-    return open_xlsx(path, reader, columns, refuse)
 
 
 def looks_like(path: Path) -> str:
@@ -186,7 +236,7 @@ def drift(path: Path, **differences: Sequence[str] | set[str]) -> RejectedFile:
         path: the file.
         differences: names by kind of difference; kinds without names are left out.
     """
-    found = "; ".join(f"{kind}: {_listed(names)}" for kind, names in differences.items() if names)
+    found = "; ".join(f"{kind}: {listed(names)}" for kind, names in differences.items() if names)
     return RejectedFile(
         "schema_drift",
         f"{path.name}: the columns are not the contract's. {found}. Update the contract (`to`, `ignore` or"
@@ -194,7 +244,7 @@ def drift(path: Path, **differences: Sequence[str] | set[str]) -> RejectedFile:
     )
 
 
-def _listed(names: Sequence[str] | set[str]) -> str:
+def listed(names: Sequence[str] | set[str]) -> str:
     """Return names for a message: sorted, at most twenty, printable, none long enough to be a value."""
     shown = sorted(names)[:NAMES_SHOWN]
     text = ", ".join(UNDECODABLE.sub("\ufffd", name[:60]) for name in shown)

@@ -161,7 +161,7 @@ def _refuse_bombs(path: Path) -> None:
     Raises:
         RejectedFile: it is no workbook, it is damaged, or it is too large.
     """
-    if not looks_like(path).startswith(WORKBOOK):
+    if looks_like(path) != WORKBOOK:
         raise not_of_format(path, "xlsx")
     try:
         with zipfile.ZipFile(path) as archive:
