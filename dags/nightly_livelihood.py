@@ -5,7 +5,7 @@ Takes what was fused across to the open half and counts passenger flow and socia
 
 | task | writes |
 |---|---|
-| desensitise_fused | `safe.organisation`, `safe.place`, `safe.division` |
+| desensitise_fused | `safe.organisation`, `safe.place`, `safe.division`, `safe.vulnerability` |
 | build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
 | build_social_security | `mart.social_security`: division, month and scheme |
 

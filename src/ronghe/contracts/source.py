@@ -68,6 +68,7 @@ class Reader(Declaration):
     comment: str | None = None
     member: str | None = None
     records: str | None = None
+    extra: Literal["refuse", "ignore"] = "refuse"
     null_tokens: tuple[str, ...] = ("",)
     max_field_characters: int = 100_000
 

@@ -6,16 +6,29 @@ from pathlib import Path
 
 from ronghe.simulate.delivery import Window
 from ronghe.simulate.enterprises import write_enterprises
+from ronghe.simulate.host_scans import write_host_scans
+from ronghe.simulate.network_events import write_network_events
+from ronghe.simulate.regions import write_risk_truth
+from ronghe.simulate.security_surveys import write_security_surveys
 from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
+from ronghe.simulate.threat_reports import write_threat_reports
 from ronghe.simulate.truth import SimulationSummary, TruthLog
+from ronghe.simulate.vulnerabilities import write_exploit_predictions, write_known_exploited
 
 # The register comes before the others: the truth about an organisation is the register's where it has any.
 WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_swipes,
     write_enterprises,
     write_social_security,
+    write_network_events,
+    write_known_exploited,
+    write_exploit_predictions,
+    write_host_scans,
+    write_security_surveys,
+    write_threat_reports,
+    write_risk_truth,
 )
 
 
@@ -38,7 +51,8 @@ def simulate(
         truth: folder of the truth (deliveries, defects, identifiers, organisations, places, summary).
         upstream: folder of the sources' own systems, which are asked (a database, what an API serves); by default
             `upstream` beside the truth.
-        scale: 1 gives about 430,000 swipes, 60,000 contributions and 10,000 registrations in 28 days.
+        scale: 1 gives about 430,000 swipes, 60,000 contributions, 10,000 registrations, 100,000 network events and
+            80,000 scanned hosts in 28 days.
         seed: any number from 0; every feed draws from streams of its own below it.
         days: number of days. Swipes, contributions, changes and defects grow with it; the register's stock does not.
         last_day: business date of the last day.
