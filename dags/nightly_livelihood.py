@@ -6,6 +6,7 @@ terms) whose rows did not change are left alone. To rebuild past days, start a r
 | task | writes |
 |---|---|
 | desensitise_fused | `safe.organisation`, `safe.place`, `safe.asset`, `safe.division` |
+| desensitise_fused | `safe.organisation`, `safe.place`, `safe.division`, `safe.vulnerability` |
 | build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
 | build_social_security | `mart.social_security`: division, month and scheme |
 | build_education | `mart.education`: division, term and kind of school |

@@ -47,7 +47,7 @@ class Part:
 
 
 # The rooms whose code decides what a row says; a change elsewhere rebuilds nothing.
-_ROW_MAKERS = ("contracts", "ingest", "standardise", "fuse", "privacy", "livelihood")
+_ROW_MAKERS = ("contracts", "ingest", "standardise", "fuse", "privacy", "livelihood", "risk")
 
 
 @cache

@@ -20,11 +20,12 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "ronghe"
 CODE = sorted(path for folder in ("src/ronghe", "jobs", "dags", "plugins") for path in (ROOT / folder).rglob("*.py"))
 DAGS = [path for path in CODE if path.parent == ROOT / "dags"]
-TRANSFORMS = [path for path in CODE if path.parent.name in ("fuse", "livelihood", "standardise", "privacy")]
+TRANSFORMS = [path for path in CODE if path.parent.name in ("fuse", "livelihood", "risk", "standardise", "privacy")]
 NO_SIMULATION = [path for path in CODE if path.parent != PACKAGE / "simulate"]
 
 # The sources there are and the ones still to come.
 SOURCE_NAMES = {"guiyang", "nanjing", "xinjiang", "shenzhen", "chengdu", "贵阳", "南京", "新疆", "深圳", "成都"}
+SOURCE_NAMES |= {"cyberspace", "网络空间"}
 # Not there over Spark Connect, or a function called once for each row, or a second way to what `lake` does.
 BANNED = {"sparkContext", "rdd", "_jvm", "_jdf", "_jsc", "udf", "pandas_udf", "delta.tables"}
 CLOCKS = {"now", "today", "utcnow", "curdate", "current_date", "current_timestamp", "localtimestamp"}

@@ -7,6 +7,7 @@ from ronghe.contracts.checks import CHECKS
 from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.expectations import contract_expectations, overlap
 from ronghe.contracts.guard import forbidden
+from ronghe.contracts.index import RiskIndex
 from ronghe.contracts.source import Feed
 from ronghe.contracts.table import Column, Table, Treatment
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ronghe.contracts.catalogue import Catalogue
 
 # Columns that the standardiser fills by itself.
-PROVENANCE = frozenset({"source_code", "delivery_id", "record_number"})
+PROVENANCE = frozenset({"source_code", "business_date", "delivery_id", "record_number"})
 # Guard rail 6: a contract may ask for more, never for less.
 LEAST_MINIMUM_COUNT = 10
 
@@ -24,6 +25,7 @@ def find_faults(found: "Catalogue") -> list[str]:
     faults = [fault for feed in found.feeds.values() for fault in _feed_faults(feed, found)]
     faults += [fault for table in found.tables.values() for fault in _table_faults(table, found)]
     faults += _linkage_faults(found)
+    faults += [fault for index in found.indices.values() for fault in _index_faults(index, found)]
     return faults or list(_expectation_faults(found))
 
 
@@ -124,6 +126,20 @@ def _linkage_faults(found: "Catalogue") -> list[str]:
         columns = sorted({name for item in linkage.inputs for name in item.columns})
         faults += [f"linkage {linkage.id}: column {c}: {rule}" for c in columns if (rule := forbidden(c))]
     return faults
+
+
+def _index_faults(index: RiskIndex, found: "Catalogue") -> Iterator[str]:
+    """Yield what an index is measured on or ranked by that is not there, and families its mart cannot show."""
+    for name in index.tables:
+        if name not in found.tables:
+            yield f"index {index.id}: there is no table {name!r}"
+        elif found.tables[name].layer != "std" or "business_date" not in found.tables[name].column_names:
+            yield f"index {index.id}: {name} is no std table with a business_date, so its rows have no period"
+    if index.units not in found.codesets:
+        yield f"index {index.id}: there is no code set {index.units!r}"
+    shown = found.tables["mart.risk_index"].column_names if "mart.risk_index" in found.tables else ()
+    wanted = (f"{family.code}_score" for family in index.families)
+    yield from (f"index {index.id}: mart.risk_index has no column {name!r}" for name in wanted if name not in shown)
 
 
 def _expectation_faults(found: "Catalogue") -> Iterator[str]:

@@ -9,10 +9,16 @@ from ronghe.simulate.enterprises import write_enterprises
 from ronghe.simulate.pipe_assets import write_pipe_assets
 from ronghe.simulate.pipe_incidents import write_pipe_incidents
 from ronghe.simulate.schools import write_schools
+from ronghe.simulate.host_scans import write_host_scans
+from ronghe.simulate.network_events import write_network_events
+from ronghe.simulate.regions import write_risk_truth
+from ronghe.simulate.security_surveys import write_security_surveys
 from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
+from ronghe.simulate.threat_reports import write_threat_reports
 from ronghe.simulate.truth import SimulationSummary, TruthLog
+from ronghe.simulate.vulnerabilities import write_exploit_predictions, write_known_exploited
 
 # Registers come before the others: the truth about an organisation is the register's where it has any.
 WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
@@ -22,6 +28,13 @@ WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_social_security,
     write_pipe_assets,
     write_pipe_incidents,
+    write_network_events,
+    write_known_exploited,
+    write_exploit_predictions,
+    write_host_scans,
+    write_security_surveys,
+    write_threat_reports,
+    write_risk_truth,
 )
 
 
@@ -46,6 +59,8 @@ def simulate(
             `upstream` beside the truth.
         scale: 1 gives about 430,000 swipes, 60,000 contributions, 32,000 pipe segments, 10,000 registrations, 6,000
             schools and 6,000 pipe incidents in 28 days.
+        scale: 1 gives about 430,000 swipes, 60,000 contributions, 10,000 registrations, 100,000 network events and
+            80,000 scanned hosts in 28 days.
         seed: any number from 0; every feed draws from streams of its own below it.
         days: number of days. Events, weekly snapshots and defects grow with it; the stock of a register does not.
         last_day: business date of the last day.

@@ -46,7 +46,7 @@ class TruthLog:
     _defects: list[dict[str, Any]] = field(default_factory=list)
     _identifiers: dict[str, set[str]] = field(default_factory=dict)
     _organisations: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _facts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _facts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
     def add_delivery(self, feed: Feed, day: date, entries: Sequence[Entry]) -> None:
         """Note a file, its records' fates and its defects (records are numbered from 1)."""
@@ -73,6 +73,10 @@ class TruthLog:
         """Note identifiers of persons, in canonical form."""
         self._identifiers.setdefault(kind, set()).update(values)
 
+    def add_facts(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Note what else is true of a domain, written as `<name>.jsonl`."""
+        self._facts.setdefault(name, []).extend(rows)
+
     def add_organisation(self, source: str, uscc: str, facts: Mapping[str, Any]) -> None:
         """Note an organisation that a source delivered; facts a later source adds only fill gaps."""
         known = self._organisations.setdefault(uscc, {"uscc": uscc, "sources": set()})
@@ -96,13 +100,14 @@ class TruthLog:
         organisations = [
             known | {"sources": sorted(known["sources"])} for _, known in sorted(self._organisations.items())
         ]
-        for name, rows in (
+        files: tuple[tuple[str, Iterable[Mapping[str, Any]]], ...] = (
             ("deliveries", self._deliveries),
             ("defects", self._defects),
             ("organisations", organisations),
             ("places", self.places),
             *sorted(self._facts.items()),
-        ):
+        )
+        for name, rows in files:
             text = "".join(f"{_json(row)}\n" for row in rows)
             write_atomically(folder / f"{name}.jsonl", text.encode())
         identifiers = {kind: sorted(values) for kind, values in sorted(self._identifiers.items())}

@@ -50,7 +50,9 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     frame = frame.withColumn("reasons", _reasons(feed, table))
     for longitude, latitude in _positions(table):
         frame = with_wgs84(frame, longitude, latitude, feed.coordinate_system)
-    return frame.select(*table.column_names, "business_date", "reasons", "record")
+    # A table may keep the business day for itself.
+    kept = dict.fromkeys((*table.column_names, "business_date"))
+    return frame.select(*kept, "reasons", "record")
 
 
 def _positions(table: Table) -> list[tuple[str, str]]:
