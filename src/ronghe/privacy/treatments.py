@@ -8,11 +8,11 @@ each expression against the operator it stands for. Null stays null: Presidio is
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from presidio_anonymizer.operators import OperatorsFactory, OperatorType
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from ronghe.contracts import ContractError, Table, Treatment
+from ronghe.privacy.operators import check_operator
 
 Params = Mapping[str, Any]
 
@@ -59,17 +59,7 @@ def expression(treatment: Treatment, column: Column) -> Column:
     """
     if treatment.operator not in EXPRESSIONS:
         raise ContractError(f"treatment {treatment.operator!r} lets no value leave; leave the column out")
-    operator = OperatorsFactory().create_operator_class(treatment.operator, OperatorType.Anonymize)
-    try:
-        operator.validate(dict(treatment.params))
-        # Some rules, such as the least length of a salt, are held only when a value is treated.
-        operator.operate("", dict(treatment.params))
-    except Exception as error:
-        raise ContractError(f"Presidio refuses the treatment {treatment.operator!r}: {error}") from error
-    if treatment.operator == "replace" and not treatment.params.get("new_value"):
-        raise ContractError("treatment 'replace' needs `new_value`")
-    if treatment.operator == "hash" and "salt" not in treatment.params:
-        raise ContractError("treatment 'hash' needs a `salt`: without it Presidio draws a new one for each value")
+    check_operator(treatment.operator, treatment.params)
     treated = EXPRESSIONS[treatment.operator](column, treatment.params)
     if treatment.when is None or treatment.otherwise is None:
         return treated
