@@ -85,10 +85,6 @@ class TruthLog:
             if known.get(name) is None:
                 known[name] = value
 
-    def add_facts(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
-        """Note what else is true of a domain; it goes to a file of that name."""
-        self._facts.setdefault(name, []).extend(rows)
-
     def summary(self, *, seed: int, scale: float, days: tuple[date, ...]) -> SimulationSummary:
         """Return the counts by feed, in the order in which feeds were written."""
         feeds = dict.fromkeys(delivery["feed"] for delivery in self._deliveries)
