@@ -6,16 +6,25 @@ from pathlib import Path
 
 from ronghe.simulate.delivery import Window
 from ronghe.simulate.enterprises import write_enterprises
+from ronghe.simulate.permits import write_permits
+from ronghe.simulate.public_places import write_pois, write_service_offices
+from ronghe.simulate.road_counts import write_road_counts
 from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
+from ronghe.simulate.timetables import write_timetables
 from ronghe.simulate.truth import SimulationSummary, TruthLog
 
 # The register comes before the others: the truth about an organisation is the register's where it has any.
 WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_swipes,
     write_enterprises,
+    write_permits,
     write_social_security,
+    write_pois,
+    write_service_offices,
+    write_timetables,
+    write_road_counts,
 )
 
 
