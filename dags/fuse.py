@@ -7,6 +7,7 @@ twice changes nothing. Start it by hand at any time: with nothing new it ends at
 |---|---|
 | fuse_divisions | `fused.division`: codes with their years of validity |
 | fuse_organisations | `fused.organisation`, one row per unified social credit code, and the links behind it |
+| | `meta.link_review`, records without a code that no name could link: a person looks at them |
 | fuse_places | `fused.place`, one row per station or stop, and the links behind it |
 
 **If a task fails**, its log names the cause; clear it. Tables are replaced in one commit, so readers never see half.

@@ -1,6 +1,7 @@
 """### Livelihood, every night
 
-Takes what was fused across to the open half and counts passenger flow and social security through the gate. Parts
+Takes what was fused across to the open half, counts passenger flow and social security through the gate, and measures
+roads and timetables. Parts
 (days, months) whose rows did not change are left alone. To rebuild past days, start a run with `days`.
 
 | task | writes |
@@ -8,6 +9,8 @@ Takes what was fused across to the open half and counts passenger flow and socia
 | desensitise_fused | `safe.organisation`, `safe.place`, `safe.division` |
 | build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
 | build_social_security | `mart.social_security`: division, month and scheme |
+| build_road_traffic | `mart.road_traffic`: road site, direction and hour |
+| build_transit_supply | `mart.transit_supply`: stop and hour of the service day, from the timetable |
 
 **If a source is late** the night goes on without it, and its days are built in the run after it came. **If the gate
 fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
@@ -28,3 +31,5 @@ with DAG(
     job_task("desensitise_fused")
     job_task("build_passenger_flow")
     job_task("build_social_security")
+    job_task("build_road_traffic")
+    job_task("build_transit_supply")

@@ -31,7 +31,10 @@ from ronghe.simulate.truth import TruthLog
 FEED = Feed("chengdu", "permit", "permit", "parquet")
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("permit_no", "permit_kind", "holder_uscc", "holder_name", "legal_rep", "phone")),
+        *(
+            (name, pa.string())
+            for name in ("permit_no", "permit_kind", "holder_uscc", "holder_name", "legal_rep", "phone")
+        ),
         *((name, pa.int64()) for name in ("issued_ts", "expires_ts")),
         ("address", pa.string()),
         *((name, pa.float64()) for name in ("lon", "lat")),
@@ -39,7 +42,18 @@ SCHEMA = pa.schema(
 )
 _KIND, _USCC, _NAME, _ISSUED, _LON = 1, 2, 3, 6, 9
 _KINDS = ("食品经营许可", "食品经营许可证", "卫生许可证", "道路运输经营许可", "出版物经营许可", "劳务派遣经营许可")
-_STREETS = ("人民南路", "一环路", "二环路", "天府大道", "蜀都大道", "红星路", "建设北路", "草堂路", "双楠路", "成洛大道")
+_STREETS = (
+    "人民南路",
+    "一环路",
+    "二环路",
+    "天府大道",
+    "蜀都大道",
+    "红星路",
+    "建设北路",
+    "草堂路",
+    "双楠路",
+    "成洛大道",
+)
 _DOTS = "·•．・"
 _CENTRE = (104.066, 30.66)
 
@@ -84,7 +98,12 @@ def write_permits(window: Window, log: TruthLog) -> None:
             holder = rng.choice(holders)
             code = f"JY1{5101000000000 + len(held):013d}"
             held.append((code, holder))
-            sorter.put(number, index, _row(code, holder, window.clock(number, rng.randint(32400, 64800)), rng), picks[number].get(index))
+            sorter.put(
+                number,
+                index,
+                _row(code, holder, window.clock(number, rng.randint(32400, 64800)), rng),
+                picks[number].get(index),
+            )
         entries = sorter.take(number)
         write_atomically(window.landing / FEED.path(day), _as_parquet(entries))
         log.add_delivery(FEED, day, entries)

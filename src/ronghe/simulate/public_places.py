@@ -1,5 +1,4 @@
-"""Weekly lists of places: what a map provider lists in one city (CSV, BD-09), and another region's service points
-(UTF-16, WGS-84)."""
+"""Weekly lists of places: a map provider's of one city (CSV, BD-09), a region's service points (UTF-16, WGS-84)."""
 
 import csv
 import io
@@ -15,7 +14,7 @@ from ronghe.simulate.divisions import CHENGDU
 from ronghe.simulate.files import write_atomically
 from ronghe.simulate.persons import canary_names, draw_name, draw_phone
 from ronghe.simulate.randomness import stream, vector_stream
-from ronghe.simulate.text import full_width
+from ronghe.simulate.text import canonical, full_width
 from ronghe.simulate.truth import TruthLog
 
 POI_FEED = Feed("chengdu", "poi", "poi", "csv")
@@ -61,14 +60,13 @@ _THIRD_PARTS = ("艾力", "玉素甫", "阿卜杜热合曼", "吐尔迪")
 
 @dataclass(frozen=True)
 class _List:
-    """A weekly list: its feed, how a week's records are drawn and spoiled, its place columns and its primary key."""
+    """A weekly list: its feed, how a week's records are drawn and spoiled, where code and name stand, and its primary key."""
 
     feed: Feed
     write: Callable[[Sequence[Entry]], bytes]
     faults: Sequence[Fault]
     code: int
     name: int
-    position: tuple[int, int]
     key: tuple[int, ...]
 
 
@@ -92,7 +90,7 @@ def write_pois(window: Window, log: TruthLog) -> None:
         quarantined("bad_latitude", "format:latitude", 20, set_field(5, "30.6N")),
         quarantined("far_longitude", "range:longitude", 20, set_field(4, "1040.6")),
     ]
-    plan = _List(POI_FEED, lambda entries: _delimited(POI_COLUMNS, entries, ",").encode(), faults, 0, 1, (4, 5), (0, 1, 3))
+    plan = _List(POI_FEED, lambda entries: _delimited(POI_COLUMNS, entries, ",").encode(), faults, 0, 1, (0, 1, 3))
     _write_weekly(window, log, plan, lists, rng, places)
 
 
@@ -118,7 +116,12 @@ def write_service_offices(window: Window, log: TruthLog) -> None:
     ]
     lists = _revisions(window, rows, rng, revise)
     plan = _List(
-        OFFICE_FEED, lambda entries: _delimited(OFFICE_COLUMNS, entries, "\t").encode("utf-16"), faults, 0, 1, (4, 5), (0, 9)
+        OFFICE_FEED,
+        lambda entries: _delimited(OFFICE_COLUMNS, entries, "\t").encode("utf-16"),
+        faults,
+        0,
+        1,
+        (0, 9),
     )
     _write_weekly(window, log, plan, lists, rng, places)
     log.add_identifiers("phone", (row[8] for row in rows))
@@ -150,7 +153,7 @@ def _write_weekly(
         log.add_delivery(plan.feed, day, entries)
     for code, name in names.items():
         kind, (longitude, latitude) = places[code]
-        log.add_place(plan.feed.source, name, (code,), kind, longitude, latitude)
+        log.add_place(plan.feed.source, name, (canonical(code),), kind, longitude, latitude)
 
 
 def _revisions(

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import random
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -151,7 +150,9 @@ _TIME_FAULTS = (
 def _archive(day: date, trips: Sequence[_Trip], stops: Sequence[Entry], times: Sequence[Entry]) -> bytes:
     """Return the archive; its members bear the day's date, so that the same rows give the same bytes."""
     until = day + timedelta(days=6)
-    routes = [[r, "cd", r, f"{'地铁' if r[0] == 'M' else '公交'}{r[1:]}", 1 if r[0] == "M" else 3] for r in _LINES | _ROUTES]
+    routes = [
+        [r, "cd", r, f"{'地铁' if r[0] == 'M' else '公交'}{r[1:]}", 1 if r[0] == "M" else 3] for r in _LINES | _ROUTES
+    ]
     members: dict[str, tuple[Sequence[str], Iterable[Sequence[object]]]] = {
         "agency.txt": (
             ("agency_id", "agency_name", "agency_url", "agency_timezone"),
