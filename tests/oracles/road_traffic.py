@@ -45,7 +45,8 @@ def road_traffic_faults(home: Home) -> list[str]:
     faults = [
         f"road traffic: counted again and shown differ: {row}"
         for row in tables.sql(
-            f"SELECT * FROM ({_RECOUNT}) a FULL JOIN mart_road_traffic b USING ({_KEY}) WHERE NOT coalesce({same}, false)"
+            f"SELECT * FROM ({_RECOUNT}) a FULL JOIN mart_road_traffic b USING ({_KEY}) "
+            f"WHERE NOT coalesce({same}, false)"
         ).fetchmany(20)
     ]
     counted, shown = tables.sql(
@@ -57,6 +58,7 @@ def road_traffic_faults(home: Home) -> list[str]:
         faults.append(f"road traffic: {counted} vehicles counted, {shown} shown")
     wrong = tables.sql(
         "SELECT count(*) FROM mart_road_traffic WHERE coverage_share NOT BETWEEN 0 AND 1 "
-        "OR occupancy_pct NOT BETWEEN 0 AND 100 OR congestion_index <= 0 OR (vehicle_count = 0) <> (mean_speed_kmh IS NULL)"
+        "OR occupancy_pct NOT BETWEEN 0 AND 100 OR congestion_index <= 0 "
+        "OR (vehicle_count = 0 AND mean_speed_kmh IS NOT NULL)"
     ).fetchall()[0][0]
     return [*faults, *([f"road traffic: {wrong} rows cannot be true"] if wrong else [])]

@@ -60,7 +60,7 @@ _THIRD_PARTS = ("艾力", "玉素甫", "阿卜杜热合曼", "吐尔迪")
 
 @dataclass(frozen=True)
 class _List:
-    """A weekly list: its feed, how a week's records are drawn and spoiled, where code and name stand, and its primary key."""
+    """A weekly list: its feed, its form, how it is spoiled, where code and name stand, and its primary key."""
 
     feed: Feed
     write: Callable[[Sequence[Entry]], bytes]
