@@ -10,6 +10,7 @@ twice changes nothing. Start it by hand at any time: with nothing new it ends at
 | fuse_organisations | `fused.organisation`, one row per unified social credit code, and the links behind it |
 | fuse_assets | `fused.asset`, one row per segment of pipe or other public asset, with its owner |
 | fuse_places | `fused.place`, one row per station, stop or school, and the links behind it |
+| | `meta.link_review`, records without a code that no name could link: a person looks at them |
 | fuse_places | `fused.place`, one row per station or stop, and the links behind it |
 | fuse_vulnerabilities | `fused.vulnerability`, one row per CVE number |
 

@@ -2,6 +2,9 @@
 
 Takes what was fused across to the open half, counts persons through the gate, and counts things. Parts (days, months,
 terms) whose rows did not change are left alone. To rebuild past days, start a run with `days`.
+Takes what was fused across to the open half, counts passenger flow and social security through the gate, and measures
+roads and timetables. Parts
+(days, months) whose rows did not change are left alone. To rebuild past days, start a run with `days`.
 
 | task | writes |
 |---|---|
@@ -11,6 +14,8 @@ terms) whose rows did not change are left alone. To rebuild past days, start a r
 | build_social_security | `mart.social_security`: division, month and scheme |
 | build_education | `mart.education`: division, term and kind of school |
 | build_pipe_network | `mart.pipe_network`: division, kind of network and day |
+| build_road_traffic | `mart.road_traffic`: road site, direction and hour |
+| build_transit_supply | `mart.transit_supply`: stop and hour of the service day, from the timetable |
 
 **If a source is late** the night goes on without it, and its days are built in the run after it came. **If the gate
 fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
@@ -33,3 +38,5 @@ with DAG(
     job_task("build_social_security")
     job_task("build_education")
     job_task("build_pipe_network")
+    job_task("build_road_traffic")
+    job_task("build_transit_supply")

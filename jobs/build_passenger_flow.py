@@ -8,8 +8,7 @@ Returns the number of days built.
 
 from ronghe.ingest.deliveries import accepted_rows
 from ronghe.job import JobContext, job_main
-from ronghe.lake import digest
-from ronghe.livelihood import parts, passenger_flow
+from ronghe.livelihood import parts, passenger_flow, places
 
 MART = parts.GatedMart("mart.passenger_flow", "service_date", passenger_flow.MEASURES, passenger_flow.as_table)
 
@@ -18,12 +17,8 @@ def run(ctx: JobContext) -> int:
     """Count the swipes of the days that changed."""
     lake = ctx.lake
     swipes = accepted_rows(lake, "std.swipe")
-    # Which place a code and name are, not how often they were seen: that changes with every delivery.
-    identity = ["source_code", "place_kind_code", "place_code", "place_name", "place_id"]
-    basis = digest(sorted(lake.rows("fused.link_place_source", identity).to_pylist(), key=str))
-    due = parts.due_parts(lake, MART, swipes, basis, ctx.days)
-    links = lake.read("fused.link_place_source")
-    return parts.build_gated(lake, MART, passenger_flow.contributions(swipes, links), due)
+    due = parts.due_parts(lake, MART, swipes, places.basis(lake, passenger_flow.KINDS), ctx.days)
+    return parts.build_gated(lake, MART, passenger_flow.contributions(swipes, lake.read(places.LINKS)), due)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def paths_by_delivery(home: Home) -> dict[str, str]:
 def conservation_faults(home: Home) -> list[str]:
     """Each delivery's counts in the ledger equal the truth's, and those counted again from the tables."""
     ledger = Lake(home, catalogue()).rows("meta.delivery").to_pylist()
-    accepted = {row["path"]: row for row in ledger if row["event_code"] == "accepted"}
+    # Two feeds may read one file, a member each.
+    accepted = {(row["feed_id"], row["path"]): row for row in ledger if row["event_code"] == "accepted"}
     keys = {
         "read": "read_count",
         "accepted": "accepted_count",
@@ -51,11 +52,11 @@ def conservation_faults(home: Home) -> list[str]:
     }
     faults = []
     for known in truth(home, "deliveries"):
-        row = accepted.pop(known["path"], None)
+        row = accepted.pop((known["feed"], known["path"]), None)
         found = {key: row[column] if row else None for key, column in keys.items()}
         if found != {key: known[key] for key in keys}:
-            faults.append(f"{known['path']}: found {found}, true are { {k: known[k] for k in keys} }")
-    return faults + [f"{path}: accepted, but never delivered" for path in accepted]
+            faults.append(f"{known['feed']} {known['path']}: found {found}, true are { {k: known[k] for k in keys} }")
+    return faults + [f"{feed} {path}: accepted, but never delivered" for feed, path in accepted]
 
 
 def fate_faults(home: Home) -> list[str]:
@@ -63,15 +64,18 @@ def fate_faults(home: Home) -> list[str]:
     path_of = paths_by_delivery(home)
     tables = database(home, "meta.quarantine", "meta.duplicate")
     quarantined = {
-        (path_of[d], n): reasons
-        for d, n, reasons in tables.sql("SELECT delivery_id, record_number, reasons FROM meta_quarantine").fetchall()
+        (feed, path_of[d], n): reasons
+        for feed, d, n, reasons in tables.sql(
+            "SELECT feed_id, delivery_id, record_number, reasons FROM meta_quarantine"
+        ).fetchall()
     }
     duplicate = {
-        (path_of[d], n) for d, n in tables.sql("SELECT delivery_id, record_number FROM meta_duplicate").fetchall()
+        (feed, path_of[d], n)
+        for feed, d, n in tables.sql("SELECT feed_id, delivery_id, record_number FROM meta_duplicate").fetchall()
     }
     faults = []
     for known in truth(home, "defects"):
-        place = (known["path"], known["record_number"])
+        place = (known["feed"], known["path"], known["record_number"])
         if known["fate"] == "quarantined" and quarantined.pop(place, None) != known["reason"]:
             faults.append(f"{place}: {known['kind']} should be in quarantine for {known['reason']}")
         if known["fate"] == "deduplicated" and place not in duplicate:

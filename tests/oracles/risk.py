@@ -173,7 +173,9 @@ def _sightings(tables: duckdb.DuckDBPyConnection, answers: pd.DataFrame, units: 
         frame["period_end_date"] = pd.to_datetime(frame["period_end_date"])
     found = units[units["period_end_date"].isin(seen["period_end_date"])].merge(seen, how="left", on=KEY)
     found = found.merge(systems, how="left", on=KEY)
-    return found.assign(indicator_code="sighting_rate", n=found["sightings"].fillna(0), d=found["base_value"], factor=1000)
+    return found.assign(
+        indicator_code="sighting_rate", n=found["sightings"].fillna(0), d=found["base_value"], factor=1000
+    )
 
 
 def _marshall(part: pd.DataFrame) -> pd.Series:

@@ -86,15 +86,114 @@ def test_record_keeps_its_columns_when_it_is_identified(spark: SparkSession) -> 
 
 
 def test_links_count_the_records_of_each_table(spark: SparkSession) -> None:
-    records = [record(), record(record_number=2), record(**EMPLOYER), record(OTHER)]
-    found = organisations.links(identified(spark, *records))
+    named = {"organisation_name": "贵州样例数据有限公司"}
+    permits = [record(None, **PERMIT, **named, record_number=number) for number in (1, 2)]
+    records = [record(**named), record(record_number=2), record(**EMPLOYER), record(OTHER), *permits]
+    known = identified(spark, *records)
+    found = organisations.links(known, organisations.match_names(gathered(spark, *records), known))
     assert set(found.columns) == set(catalogue().table("fused.link_organisation_source").column_names)
-    counts = {(row["uscc"], row["table_name"]): row["record_count"] for row in found.collect()}
+    counts = {(r["uscc"], r["table_name"], r["link_rule_code"]): r["record_count"] for r in found.collect()}
     assert counts == {
-        (COMPANY, "std.organisation"): 2,
-        (COMPANY, "std.social_security_account"): 1,
-        (OTHER, "std.organisation"): 1,
+        (COMPANY, "std.organisation", "uscc"): 2,
+        (COMPANY, "std.social_security_account", "uscc"): 1,
+        (COMPANY, "std.permit", "name"): 2,
+        (OTHER, "std.organisation", "uscc"): 1,
     }
+
+
+# Links by name ------------------------------------------------------------------------------------------------------
+
+PERMIT = {"source_code": "chengdu", "table_name": "std.permit", "trust": 70}
+SICHUAN = "91510104AA000001KX"
+
+
+def matched(spark: SparkSession, name: str | None, *known: dict[str, Any], **other: Any) -> Row:
+    """What becomes of one permit whose holder has that name and no code."""
+    records = [record(None, **PERMIT, delivery_id="p", organisation_name=name, **other), *known]
+    (row,) = organisations.match_names(gathered(spark, *records), identified(spark, *records)).collect()
+    return row
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "贵州样例数据有限公司",
+        "样例（贵州）数据有限责任公司",
+        "贵阳市样例 数据有限公司",
+        "样例数据股份有限公司",
+    ],
+)
+def test_record_without_a_code_links_to_the_one_that_bears_the_name(spark: SparkSession, name: str) -> None:
+    row = matched(
+        spark,
+        name,
+        record(COMPANY, organisation_name="贵州样例数据有限公司"),
+        record(COMPANY, **EMPLOYER, organisation_name="样例(贵州)数据有限公司"),
+        record(OTHER, organisation_name="贵州别家数据有限公司"),
+    )
+    assert (row["uscc"], row["candidate_count"], row["link_review_reason_code"]) == (COMPANY, 1, None)
+
+
+def test_record_links_to_none_of_two_that_bear_the_name(spark: SparkSession) -> None:
+    both = [record(code, organisation_name="贵阳样例数据有限公司") for code in (COMPANY, OTHER)]
+    row = matched(spark, "贵州样例数据有限公司", *both)
+    assert (row["uscc"], row["organisation_id"], row["candidate_count"]) == (None, None, 2)
+    assert row["link_review_reason_code"] == "ambiguous"
+
+
+def test_name_that_speaks_of_a_province_links_only_there(spark: SparkSession) -> None:
+    known = [
+        record(COMPANY, organisation_name="贵州样例数据有限公司"),
+        record(SICHUAN, organisation_name="四川样例数据有限公司"),
+    ]
+    assert matched(spark, "成都样例数据有限公司", *known)["uscc"] == SICHUAN
+    assert matched(spark, "样例（贵阳）数据有限公司", *known)["uscc"] == COMPANY
+    assert matched(spark, "南京样例数据有限公司", *known)["link_review_reason_code"] == "unknown"
+    assert matched(spark, "样例数据有限公司", *known)["link_review_reason_code"] == "ambiguous"
+
+
+def test_sole_trader_is_never_linked_by_name(spark: SparkSession) -> None:
+    """Guard rail 1: neither a name a person may trade under, nor whatever is registered as a person's."""
+    shop = matched(spark, "样例小吃店", record(TRADER, organisation_name="样例小吃店"))
+    assert (shop["uscc"], shop["link_review_reason_code"]) == (None, "no_legal_form")
+    by_code = matched(spark, "样例数据有限公司", record(TRADER, organisation_name="样例数据有限公司"))
+    by_kind = matched(
+        spark,
+        "样例数据有限公司",
+        record(COMPANY, organisation_name="样例数据有限公司", organisation_kind_code="sole_trader"),
+    )
+    assert [row["link_review_reason_code"] for row in (by_code, by_kind)] == ["unknown", "unknown"]
+
+
+@pytest.mark.parametrize("name", ["样例数据有限公司成都分公司", "贵州数据有限公司", "样例数据研究院", "有限公司"])
+def test_name_that_tells_too_little_goes_to_a_person(spark: SparkSession, name: str) -> None:
+    row = matched(spark, name, record(COMPANY, organisation_name=name))
+    assert (row["uscc"], row["candidate_count"], row["link_review_reason_code"]) == (None, 0, "no_legal_form")
+
+
+def test_record_with_neither_code_nor_name_is_not_compared(spark: SparkSession) -> None:
+    records = [record(None, **PERMIT), record(COMPANY, organisation_name="样例数据有限公司")]
+    assert organisations.match_names(gathered(spark, *records), identified(spark, *records)).collect() == []
+
+
+def test_records_without_a_code_are_linked_or_to_review_and_never_both(spark: SparkSession) -> None:
+    records = [
+        record(COMPANY, organisation_name="样例数据有限公司"),
+        record(None, **PERMIT, organisation_name="样例数据有限公司", record_number=1),
+        record(None, **PERMIT, organisation_name="无人知晓有限公司", record_number=2),
+    ]
+    found = organisations.match_names(gathered(spark, *records), identified(spark, *records))
+    linked, review = organisations.by_name(found), organisations.to_review(found)
+    for frame, table in ((linked, "fused.link_organisation_record"), (review, "meta.link_review")):
+        assert set(catalogue().table(table).column_names) <= set(frame.columns)
+    assert [row["record_number"] for row in linked.collect()] == [1]
+    assert [row["record_number"] for row in review.collect()] == [2]
+
+
+def test_link_by_name_changes_nothing_about_the_organisation(spark: SparkSession, divisions: DataFrame) -> None:
+    coded = record(COMPANY, organisation_name="样例数据有限公司")
+    permit = record(None, **PERMIT, organisation_name="样例数据有限责任公司", contact_phone="139")
+    assert merged(spark, divisions, coded, permit) == merged(spark, divisions, coded)
 
 
 # Merging -----------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
 
 def _mapping_faults(feed: Feed, target: Table) -> Iterator[str]:
     """Yield canonical columns that are unknown, filled twice, or required and not filled."""
-    filled = [str(column.to) for column in feed.mapped] + list(feed.constants)
+    filled = [str(column.to) for column in feed.mapped] + [*feed.constants, *feed.computed]
     for name in sorted({name for name in filled if filled.count(name) > 1}):
         yield f"{feed.id}: column {name} of {target.id} is filled twice"
     for name in sorted(set(filled) - set(target.column_names)):

@@ -19,13 +19,14 @@ class LinkageInput(Declaration):
 class Linkage(Declaration):
     """How the records of several tables become one row of `target`.
 
-    `exact_key`: equal keys are one thing. `code_or_name`: an equal code, or an equal normalised
-    name within `name_radius_metres`, links.
+    `key_or_name`: equal keys are one thing; a record without a key links by name where exactly one
+    thing bears it. `code_or_name`: an equal code, or an equal normalised name within
+    `name_radius_metres`, links.
     """
 
     id: str
     target: str
-    rule: Literal["exact_key", "code_or_name"]
+    rule: Literal["key_or_name", "code_or_name"]
     inputs: tuple[LinkageInput, ...] = Field(min_length=1)
     name_radius_metres: float = Field(default=0, ge=0)
 

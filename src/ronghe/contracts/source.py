@@ -36,7 +36,10 @@ Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
 class Source(Declaration):
-    """A body that delivers feeds: a city, an autonomous region or a national monitor."""
+    """A body that delivers feeds: a city, an autonomous region or a national monitor.
+
+    With `mixed_clocks` its offices keep different times, so each feed must declare its `timezone`.
+    """
 
     code: str = Field(pattern=r"^[a-z][a-z0-9]*$")
     name_zh: str
@@ -44,6 +47,7 @@ class Source(Declaration):
     admin_level: Literal["city", "autonomous_region", "nation"]
     division_code: str = Field(pattern=r"^\d{6}$")
     timezone: Timezone
+    mixed_clocks: bool = False
     schedule: str
     owner: str
 
@@ -141,7 +145,8 @@ class Feed(Declaration):
     """One kind of delivery of one source.
 
     `frequency_days` says how often a delivery is due. `refuse` names source columns dropped before raw; `constants`
-    fills canonical columns the source does not send. A delivery with more than `max_quarantined_pct` of its records
+    fills canonical columns the source does not send; `computed` fills them with SQL expressions over the source columns
+    (all text) and `business_date`. A delivery with more than `max_quarantined_pct` of its records
     in quarantine is stopped as a whole.
     """
 
@@ -168,6 +173,7 @@ class Feed(Declaration):
     max_quarantined_pct: float = Field(default=20, ge=0, le=100)
     refuse: tuple[str, ...] = ()
     constants: dict[str, str] = Field(default_factory=dict)
+    computed: dict[str, str] = Field(default_factory=dict)
     columns: tuple[ColumnMap, ...]
 
     @property
@@ -198,6 +204,7 @@ _FEED_KEYS = {
     "max_quarantined_pct",
     "refuse",
     "constants",
+    "computed",
 }
 
 
@@ -216,6 +223,8 @@ def read_feed(path: Path, source: Source) -> Feed:
     unknown = sorted(set(properties) - _FEED_KEYS)
     if unknown:
         raise ContractError(f"{path}: unknown custom properties {unknown}; known are {sorted(_FEED_KEYS)}")
+    if source.mixed_clocks and "timezone" not in properties:
+        raise ContractError(f"{path}: offices of {source.code} keep different times: declare the feed's `timezone`")
     feed = validated(
         Feed,
         {

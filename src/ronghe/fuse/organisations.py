@@ -2,13 +2,16 @@
 
 The code (GB 32100-2015) is checked while a record is standardised, so equality is exact. Each attribute comes from
 the most trusted source that knows it and, within a source, from the newest state.
+
+A record without a code is linked by the core of its name where exactly one organisation bears it; a person looks at
+the others. A link by name is a trail and no more: it changes nothing about the organisation.
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ronghe.fuse.records import newest_by_trust
-from ronghe.standardise.normalisers import organisation_name
+from ronghe.standardise.normalisers import organisation_core_name, organisation_name, organisation_province
 from ronghe.standardise.tokens import tokenise
 
 # Attributes that are merged one by one; a missing value never hides a known one.
@@ -23,6 +26,8 @@ ATTRIBUTES = (
     "address",
     "registration_status_code",
 )
+# What tells one record from another.
+RECORD = ("table_name", "delivery_id", "record_number", "source_code")
 # Second sign of the code: kind of organisation; 92 is a sole trader (GB 32100-2015, registration authority 9).
 _SOLE_TRADER_CODE = "92%"
 
@@ -53,15 +58,85 @@ def identified(records: DataFrame, keys: DataFrame, key_id: str) -> DataFrame:
     )
 
 
-def links(records: DataFrame) -> DataFrame:
-    """Return which table of which source knows each organisation, and with how many records.
+def match_names(records: DataFrame, known: DataFrame) -> DataFrame:
+    """Compare the names of records without a code with those that organisations bear.
+
+    Names are equal when their cores are. A name that speaks of a province is compared with organisations registered
+    there (digits three and four of the code). Sole traders are persons and never compared: they bear no legal form,
+    and whatever is registered as one is left out.
+
+    Args:
+        records: gathered records.
+        known: records with `organisation_id`, as `identified` gives them.
 
     Returns:
-        One row per `organisation_id`, `source_code`, `table_name`: `uscc`, `record_count`.
+        One row per record that has a name and no code: `table_name`, `delivery_id`, `record_number`, `source_code`,
+        `candidate_count` (organisations that bear the name), `organisation_id` and `uscc` (null unless it is one)
+        and `link_review_reason_code` (null where it is one).
     """
-    return records.groupBy("organisation_id", "source_code", "table_name", "uscc").agg(
-        F.count("*").alias("record_count")
+    trader = F.max(F.coalesce(F.col("organisation_kind_code") == "sole_trader", F.lit(False))).alias("trader")
+    companies = known.groupBy("organisation_id").agg(trader).where(~F.col("trader")).select("organisation_id")
+    bearers = (
+        known.where(~F.col("uscc").like(_SOLE_TRADER_CODE))
+        .select("organisation_id", "uscc", organisation_core_name(F.col("organisation_name")).alias("borne_core"))
+        .where(F.col("borne_core").isNotNull())
+        .distinct()
+        .join(companies, "organisation_id", "left_semi")
     )
+    nameless = F.col("uscc").isNull() & F.col("organisation_name").isNotNull()
+    wanted = records.where(nameless).select(
+        *RECORD,
+        organisation_core_name(F.col("organisation_name")).alias("core"),
+        organisation_province(F.col("organisation_name")).alias("province"),
+    )
+    there = F.col("province").isNull() | (F.col("province") == F.substring("uscc", 3, 2))
+    compared = wanted.join(bearers, (F.col("core") == F.col("borne_core")) & there, "left")
+    counted = compared.groupBy(*RECORD, "core").agg(
+        F.count_distinct("organisation_id").alias("candidate_count"),
+        F.min("organisation_id").alias("organisation_id"),
+        F.min("uscc").alias("uscc"),
+    )
+    found = F.col("candidate_count") == 1
+    reason = (
+        F.when(F.col("core").isNull(), "no_legal_form")
+        .when(F.col("candidate_count") == 0, "unknown")
+        .when(F.col("candidate_count") > 1, "ambiguous")
+    )
+    return counted.select(
+        *RECORD,
+        "candidate_count",
+        *(F.when(found, F.col(name)).alias(name) for name in ("organisation_id", "uscc")),
+        reason.alias("link_review_reason_code"),
+    )
+
+
+def links(records: DataFrame, matched: DataFrame) -> DataFrame:
+    """Return which table of which source knows each organisation, by which rule, and with how many records.
+
+    Args:
+        records: records with `organisation_id`, as `identified` gives them.
+        matched: records without a code, as `match_names` gives them.
+
+    Returns:
+        One row per `organisation_id`, `source_code`, `table_name`, `link_rule_code`: `uscc`, `record_count`.
+    """
+    key = ("organisation_id", "source_code", "table_name", "uscc")
+    by_code = records.select(*key, F.lit("uscc").alias("link_rule_code"))
+    return (
+        by_code.unionByName(by_name(matched).select(*key, "link_rule_code"))
+        .groupBy(*key, "link_rule_code")
+        .agg(F.count("*").alias("record_count"))
+    )
+
+
+def by_name(matched: DataFrame) -> DataFrame:
+    """Return the records that were linked by name, as the contract of `fused.link_organisation_record` says."""
+    return matched.where(F.col("organisation_id").isNotNull()).withColumn("link_rule_code", F.lit("name"))
+
+
+def to_review(matched: DataFrame) -> DataFrame:
+    """Return the records a person has to look at, as the contract of `meta.link_review` says."""
+    return matched.where(F.col("organisation_id").isNull())
 
 
 def merge(records: DataFrame, divisions: DataFrame) -> DataFrame:

@@ -3,6 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+KINDS = ("metro_station", "bus_stop")
 MEASURES = {
     "in_count": "count_if(direction = 'in')",
     "out_count": "CASE WHEN first(place_kind_code) = 'bus_stop' THEN NULL ELSE count_if(direction = 'out') END",

@@ -1,9 +1,9 @@
-"""From WGS-84 to GCJ-02, the shifted coordinates Chinese maps use, by the published formula.
+"""From WGS-84 to GCJ-02 and BD-09, the shifted coordinates Chinese maps use, by the published formulas.
 
 Constants and series are those of the widely reproduced "eviltransform"; the axes are the Krasovsky 1940 ellipsoid's.
 """
 
-from math import cos, pi, radians, sin, sqrt
+from math import atan2, cos, hypot, pi, radians, sin, sqrt
 
 _SEMI_MAJOR_AXIS = 6378245.0
 _ECCENTRICITY_SQUARED = 0.00669342162296594323
@@ -24,3 +24,11 @@ def to_gcj02(longitude: float, latitude: float) -> tuple[float, float]:
     meridian = _SEMI_MAJOR_AXIS * (1.0 - _ECCENTRICITY_SQUARED) / (bulge * sqrt(bulge))
     parallel = _SEMI_MAJOR_AXIS / sqrt(bulge) * cos(phi)
     return longitude + east / radians(1.0) / parallel, latitude + north / radians(1.0) / meridian
+
+
+def to_bd09(longitude: float, latitude: float) -> tuple[float, float]:
+    """Return the twice shifted longitude and latitude of a place inside mainland China."""
+    x, y = to_gcj02(longitude, latitude)
+    radius = hypot(x, y) + 0.00002 * sin(y * pi * 3000.0 / 180.0)
+    angle = atan2(y, x) + 0.000003 * cos(x * pi * 3000.0 / 180.0)
+    return radius * cos(angle) + 0.0065, radius * sin(angle) + 0.006

@@ -1,7 +1,7 @@
 """Deliveries: which record goes into which day's file, at which place, and with which defect."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -35,6 +35,11 @@ class Window:
         """Return each day's weight: 1, or `weekend` on Saturdays and Sundays."""
         return [weekend if day.weekday() >= 5 else 1.0 for day in self.days]
 
+    @property
+    def weeks(self) -> tuple[date, ...]:
+        """The first day and every seventh after it: when weekly lists are delivered."""
+        return self.days[::7]
+
     def clock(self, day: int, second: int) -> datetime:
         """Return the local time so many seconds into a day of the window."""
         return datetime.combine(self.days[day], time()) + timedelta(seconds=second)
@@ -42,12 +47,13 @@ class Window:
 
 @dataclass(frozen=True)
 class Feed:
-    """A feed's id and where its files lie."""
+    """A feed's id and where its files lie: in a folder of its name, unless it shares the files of another."""
 
     source: str
     name: str
     stem: str
     suffix: str
+    folder: str | None = None
 
     @property
     def id(self) -> str:
@@ -56,7 +62,7 @@ class Feed:
 
     def path(self, day: date) -> str:
         """Return the file's path below the landing folder."""
-        return f"{self.source}/{self.name}/{day}/{self.stem}_{day:%Y%m%d}.{self.suffix}"
+        return f"{self.source}/{self.folder or self.name}/{day}/{self.stem}_{day:%Y%m%d}.{self.suffix}"
 
 
 @dataclass(slots=True)
@@ -126,3 +132,18 @@ class Sorter:
         if pick.fault.keeps_original:
             return self.rng.uniform(index + 0.25, self.sizes[day])
         return float(index)
+
+
+def mark_known(entries: Iterable[Entry], keys: Iterable[Hashable], known: set[Hashable]) -> None:
+    """Say of sound records of a list that was sent before that they are known already.
+
+    Args:
+        entries: a file's records in its order.
+        keys: the primary key each comes to.
+        known: keys that stand already; those of this file are added.
+    """
+    for entry, key in zip(entries, keys, strict=True):
+        if entry.defect is None and key in known:
+            entry.defect = Defect("unchanged", "deduplicated")
+        elif entry.accepted:
+            known.add(key)

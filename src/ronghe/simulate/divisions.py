@@ -62,6 +62,23 @@ NANJING = {
 }
 
 
+CHENGDU = tuple(
+    Division(code, name, weight, _ALWAYS, _OPEN)
+    for code, name, weight in (
+        ("510104", "锦江区", 10),
+        ("510105", "青羊区", 10),
+        ("510106", "金牛区", 12),
+        ("510107", "武侯区", 12),
+        ("510108", "成华区", 12),
+        ("510112", "龙泉驿区", 10),
+        ("510114", "新都区", 9),
+        ("510115", "温江区", 6),
+        ("510116", "双流区", 12),
+        ("510117", "郫都区", 7),
+    )
+)
+
+
 @dataclass(frozen=True)
 class District:
     """A county-level division: its name, and where its offices are (WGS-84, to some 500 m)."""

@@ -1,7 +1,7 @@
 """Organisations: Guiyang's register before the first delivery, new foundations, and Nanjing's employers."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -28,7 +28,12 @@ _STREETS = (
     "长岭北路",
     "金阳南路",
 )
-_ALIVE = ("存续", "存续", "在业")
+ALIVE = ("存续", "存续", "在业")
+# What only the register knows of an organisation.
+UNKNOWN_ELSEWHERE = {
+    **dict.fromkeys(("kind", "founded_date", "division_code", "current_division_code")),
+    "sole_trader": False,
+}
 
 
 @dataclass
@@ -55,7 +60,7 @@ class Organisation:
 
 @dataclass(frozen=True)
 class Employer:
-    """An organisation that insures people in Nanjing."""
+    """An organisation of which only code and name are known: who insures people, who holds a permit."""
 
     uscc: str
     name: str
@@ -91,7 +96,7 @@ class Registrar:
             capital=self.draw_capital(kind),
             division=division,
             address=self.draw_address(division),
-            status=rng.choice(_ALIVE),
+            status=rng.choice(ALIVE),
             approved=founded,
         )
 
@@ -114,11 +119,11 @@ class Registrar:
         floor = f"{rng.randint(1, 30)}层{rng.randint(1, 12)}号"
         return f"贵州省贵阳市{division.name}{rng.choice(_STREETS)}{rng.randint(1, 399)}号{floor}"
 
-    def employer(self) -> Employer:
-        """Return a company of Nanjing."""
+    def company(self, divisions: Mapping[str, float], city: str, province: str) -> Employer:
+        """Return a company of a city; the divisions come by code with their weights."""
         rng = self._rng
-        division = rng.choices(list(NANJING), list(NANJING.values()))[0]
-        name = self._unused(lambda: _company_name(rng, "南京", "江苏"), self._names)
+        division = rng.choices(list(divisions), list(divisions.values()))[0]
+        name = self._unused(lambda: _company_name(rng, city, province), self._names)
         return Employer(self.draw_uscc("91", division), name)
 
     def draw_other_name(self, maker: Callable[[str], str]) -> str:
@@ -134,6 +139,12 @@ class Registrar:
             return with_uscc_check(f"{kind}{division}{with_organisation_check(body)}")
 
         return self._unused(draw, self._codes)
+
+    def shop(self, divisions: Sequence[Division], person: str, city: str) -> Employer:
+        """Return a person's shop, registered as a sole trader in one of a city's divisions."""
+        division = self._rng.choices(divisions, [d.weight for d in divisions])[0]
+        name = self._unused(lambda: _shop_name(self._rng, division, person, city), self._names)
+        return Employer(self.draw_uscc(_USCC_TYPE["sole_trader"], division.code), name)
 
     def _draw_kind(self) -> str:
         return self._rng.choices(list(_KIND_WEIGHTS), list(_KIND_WEIGHTS.values()))[0]
@@ -168,8 +179,8 @@ def _company_name(rng: random.Random, city: str, province: str) -> str:
     return rng.choice((f"{place}{brand}{trade}{form}",) * 3 + (f"{brand}({place}){trade}{form}",))
 
 
-def _shop_name(rng: random.Random, division: Division, person: str) -> str:
-    city = "贵阳市" if division.name.endswith("区") else ""
+def _shop_name(rng: random.Random, division: Division, person: str, city: str = "贵阳市") -> str:
+    city = city if division.name.endswith("区") else ""
     owner = person if rng.random() < 0.6 else _brand(rng)
     suffix = "(个体工商户)" if rng.random() < 0.2 else ""
     kin = rng.choice(("", "", "", "记", "家", "氏"))
@@ -231,7 +242,7 @@ def employers(seed: int, scale: float, first_day: date) -> list[Employer]:
     stock, _ = registered_stock(seed, scale, first_day)
     shared = [Employer(found.uscc, found.name) for found in shared_organisations(stock, scale)]
     registrar = Registrar(stream(seed, "employers"))
-    return shared + [registrar.employer() for _ in range(count - len(shared))]
+    return shared + [registrar.company(NANJING, "南京", "江苏") for _ in range(count - len(shared))]
 
 
 def shared_organisations(stock: list[Organisation], scale: float) -> list[Organisation]:
@@ -240,5 +251,5 @@ def shared_organisations(stock: list[Organisation], scale: float) -> list[Organi
     They are live companies, those with brackets in their names first, because these are spelt in two ways.
     """
     count = max(2, round(max(20, _EMPLOYERS * scale) * _SHARED_SHARE))
-    live = [o for o in stock if o.kind == "limited_company" and o.status in _ALIVE]
+    live = [o for o in stock if o.kind == "limited_company" and o.status in ALIVE]
     return sorted(live, key=lambda o: "(" not in o.name)[:count]

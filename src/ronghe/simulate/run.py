@@ -17,6 +17,13 @@ from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
 from ronghe.simulate.threat_reports import write_threat_reports
+from ronghe.simulate.permits import write_permits
+from ronghe.simulate.public_places import write_pois, write_service_offices
+from ronghe.simulate.road_counts import write_road_counts
+from ronghe.simulate.social_security import write_social_security
+from ronghe.simulate.stations import PLACES
+from ronghe.simulate.swipes import write_swipes
+from ronghe.simulate.timetables import write_timetables
 from ronghe.simulate.truth import SimulationSummary, TruthLog
 from ronghe.simulate.vulnerabilities import write_exploit_predictions, write_known_exploited
 
@@ -35,6 +42,12 @@ WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_security_surveys,
     write_threat_reports,
     write_risk_truth,
+    write_permits,
+    write_social_security,
+    write_pois,
+    write_service_offices,
+    write_timetables,
+    write_road_counts,
 )
 
 

@@ -19,7 +19,7 @@ from ronghe.simulate.delivery import AT_END, Entry, Feed, Sorter, Window
 from ronghe.simulate.divisions import NANJING
 from ronghe.simulate.files import write_atomically
 from ronghe.simulate.identity import USCC_ALPHABET, break_check, to_18
-from ronghe.simulate.organisations import Employer, employers
+from ronghe.simulate.organisations import UNKNOWN_ELSEWHERE, Employer, employers
 from ronghe.simulate.persons import Person, canary_names, draw_persons
 from ronghe.simulate.randomness import stream, vector_stream
 from ronghe.simulate.schools import insuring_schools
@@ -36,11 +36,6 @@ COLUMNS = (
 )
 _ID, _SCHEME, _DIVISION, _BASE, _USCC, _EMPLOYER, _SETTLED = 1, 5, 6, 8, 11, 12, 13
 _AMOUNTS = (8, 9, 10)
-# What only the register knows of an organisation.
-_UNKNOWN_HERE = {
-    **dict.fromkeys(("kind", "founded_date", "division_code", "current_division_code")),
-    "sole_trader": False,
-}
 _RESIDENT_ALPHABET = "0123456789X"
 # The two dots a name's parts may have in GBK; it has no U+2022 and no U+30FB.
 _DOTS = "·．"
@@ -258,7 +253,7 @@ def _note_entries(log: TruthLog, entries: Sequence[Entry]) -> None:
     """Note employers of accepted rows, and the identity numbers that were damaged on the way."""
     for entry in entries:
         if entry.accepted:
-            facts = {"name": canonical(entry.row[_EMPLOYER])} | _UNKNOWN_HERE
+            facts = {"name": canonical(entry.row[_EMPLOYER])} | UNKNOWN_ELSEWHERE
             log.add_organisation(FEED.source, canonical(entry.row[_USCC]).upper(), facts)
     damaged = [e.row[_ID] for e in entries if e.defect and e.defect.kind == "bad_person_id"]
     log.add_identifiers("damaged_resident_id", damaged)

@@ -34,6 +34,7 @@ class Place:
     def as_truth(self) -> dict[str, Any]:
         """Return what the truth says of the place."""
         return {
+            "source": "shenzhen",
             "name": self.name,
             "codes": list(self.codes),
             "kind": self.kind,

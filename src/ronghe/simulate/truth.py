@@ -85,6 +85,13 @@ class TruthLog:
             if known.get(name) is None:
                 known[name] = value
 
+    def add_place(
+        self, source: str, name: str, codes: Iterable[str], kind: str, longitude: float, latitude: float
+    ) -> None:
+        """Note a place that a source delivered: all its codes, and where it truly is (WGS-84)."""
+        place = {"source": source, "name": name, "codes": sorted(codes), "kind": kind}
+        self.places.append({**place, "longitude": longitude, "latitude": latitude})
+
     def summary(self, *, seed: int, scale: float, days: tuple[date, ...]) -> SimulationSummary:
         """Return the counts by feed, in the order in which feeds were written."""
         feeds = dict.fromkeys(delivery["feed"] for delivery in self._deliveries)

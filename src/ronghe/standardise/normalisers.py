@@ -13,6 +13,8 @@ from typing import Final
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from ronghe.standardise.regions import leading_region, one_region, provinces_by_stem
+
 Normaliser = Callable[[Column], Column]
 
 _REGISTERED: dict[str, Normaliser] = {}
@@ -46,6 +48,13 @@ _BRACKETS_TO: Final = "()" * (len(_BRACKETS_FROM) // 2)
 # would end the task with a stack overflow.
 _STATION_WORDS: Final = "(?:(?:地铁|公交)?站)++"
 _STATION_SUFFIX: Final = rf"^(?!{_STATION_WORDS}\z)(.+?){_STATION_WORDS}\z"
+# Legal forms that a natural person in business may not use; partnerships say theirs in brackets.
+_LEGAL_FORM: Final = (
+    r"^(?!.*分公司)(.+?)(?:股份有限公司|有限责任公司|有限公司|农民专业合作社(?:联合社)?"
+    r"|\((?:特殊)?(?:普通|有限)合伙\))\z"
+)
+_SHORTEST_CORE: Final = 3
+
 _UNDAMAGED: Final = r"^[^?\x{FFFD}]*[\p{L}\p{N}][^?\x{FFFD}]*\z"
 
 
@@ -169,6 +178,36 @@ def organisation_name(column: Column) -> Column:
     stay: they tell organisations apart.
     """
     return _comparable(column)
+
+
+def organisation_core_name(column: Column) -> Column:
+    """Bring an organisation's name to its core: without legal form, region words and brackets.
+
+    One company is written with its region before its name or in brackets after it, and with either word for its legal
+    form; the core is the same. Null where it would tell nothing: the name bears no legal form, so that it may be a
+    natural person's (the names of sole traders may not hold the words for company or cooperative, and a partnership's
+    must say its kind), it is a branch, or fewer than three characters are left. A region in brackets is the region;
+    what the name begins with is then its own.
+
+    Not for contracts: a core is no name, and to take it twice gives null.
+    """
+    name = _comparable(column)
+    stem = F.regexp_extract(name, _LEGAL_FORM, 1)
+    bracketed = rf"\({one_region()}\)"
+    without = F.when(stem.rlike(bracketed), F.regexp_replace(stem, bracketed, "")).otherwise(
+        F.regexp_replace(stem, f"^{leading_region()}", "")
+    )
+    core = F.translate(without, "()", "")
+    return F.when(F.length(core) >= _SHORTEST_CORE, core)
+
+
+def organisation_province(column: Column) -> Column:
+    """Return the province that an organisation's name speaks of, as the first two digits of its code, or null."""
+    name = _comparable(column)
+    bracketed = F.regexp_extract(name, rf"\({one_region()}\)", 1)
+    word = F.when(bracketed != "", bracketed).otherwise(F.regexp_extract(name, f"^{one_region()}", 1))
+    known = ",".join(f"{stem}:{code}" for stem, code in sorted(provinces_by_stem().items()))
+    return F.try_element_at(F.str_to_map(F.lit(known), F.lit(","), F.lit(":")), word)
 
 
 def _comparable(column: Column) -> Column:

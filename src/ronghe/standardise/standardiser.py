@@ -62,14 +62,16 @@ def _positions(table: Table) -> list[tuple[str, str]]:
 
 
 def _filled(feed: Feed) -> dict[str, ColumnMap | None]:
-    """Return the canonical columns the feed fills: from a source column, or (none) from a constant."""
+    """Return the canonical columns the feed fills: from a source column, or (none) from a constant or an expression."""
     filled: dict[str, ColumnMap | None] = dict.fromkeys(feed.constants)
-    return filled | {str(column.to): column for column in feed.mapped}
+    return filled | {str(column.to): column for column in feed.mapped} | dict.fromkeys(feed.computed)
 
 
 def _with_texts(frame: DataFrame, feed: Feed) -> DataFrame:
     """Add each value as normalised text, null where the source says that there is none."""
     texts = {f"{_TEXT}{name}": F.lit(value) for name, value in feed.constants.items()}
+    # Over raw columns only, so that an expression means the same whatever is made of them.
+    texts |= {f"{_TEXT}{name}": F.expr(text).cast("string") for name, text in feed.computed.items()}
     for column in feed.mapped:
         text = F.col(quoted(raw_column(column.name)))
         value = reduce(lambda c, n: n(c), _normalisers(column, feed), text)

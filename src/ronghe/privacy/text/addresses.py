@@ -48,13 +48,23 @@ class AddressRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has
         unit = rf"(?:[ ]?第?(?:{_NUMBER}[ ]?[-#][ ]?)*{_NUMBER}[ ]?(?:#|{units})(?!线|文|令|机|码|牌|段|车|口)(?:[东西南北中左右]?[侧边]?(?={_NUMBER}))?)"
         flat = rf"(?:[ ]?[a-z]?[0-9]{{1,4}}(?:[ ]?-[ ]?[a-z0-9]{{1,5}}){{1,3}}(?![0-9])|[ ]?[a-z]?[0-9]{{3,4}}(?![0-9年月日元万个人次条户米点:.]))"
         numbers = rf"(?:{unit}(?:{unit}|{flat}|[,·][ ]?(?={unit})|{_HAN}{{2,10}}?(?:{places}){unit})*|{flat})"
-        self._numbered = re.compile(rf"(?P<place>{_HAN}{{1,{_LONGEST_PLACE}}}?(?:{places}|{units}))(?P<number>{numbers})", re.IGNORECASE)
+        self._numbered = re.compile(
+            rf"(?P<place>{_HAN}{{1,{_LONGEST_PLACE}}}?(?:{places}|{units}))(?P<number>{numbers})", re.IGNORECASE
+        )
         self._units = re.compile(rf"{unit}{{2,}}{flat}?|{unit}{flat}", re.IGNORECASE)
         self._numbers = re.compile(numbers, re.IGNORECASE)
         self._place_end = re.compile(rf"(?:{places})$")
-        self._below = re.compile(rf"{_HAN}{{1,10}}?(?:{places})(?:{_HAN}{{1,8}}?(?:{places})(?!{_HAN}{{0,1}}(?:边|上|旁|附近|有))){{0,2}}{numbers}?", re.IGNORECASE)
-        self._labelled = re.compile(rf"(?:{_any(rules.labels)})[ ]*(?:[:：]|[是为在于])[ ]*(?P<rest>[^,，。；;、!！\n()（）]{{2,60}})")
-        self._cued = re.compile(rf"(?:{_any(rules.cues)})[ ]*[:：]?(?P<rest>{_HAN}{{1,{_LONGEST_PLACE}}}?(?:{places}){numbers}?)", re.IGNORECASE)
+        self._below = re.compile(
+            rf"{_HAN}{{1,10}}?(?:{places})(?:{_HAN}{{1,8}}?(?:{places})(?!{_HAN}{{0,1}}(?:边|上|旁|附近|有))){{0,2}}{numbers}?",
+            re.IGNORECASE,
+        )
+        self._labelled = re.compile(
+            rf"(?:{_any(rules.labels)})[ ]*(?:[:：]|[是为在于])[ ]*(?P<rest>[^,，。；;、!！\n()（）]{{2,60}})"
+        )
+        self._cued = re.compile(
+            rf"(?:{_any(rules.cues)})[ ]*[:：]?(?P<rest>{_HAN}{{1,{_LONGEST_PLACE}}}?(?:{places}){numbers}?)",
+            re.IGNORECASE,
+        )
         self._start = re.compile(rf".*(?:{_any(rules.starts_after)})", re.DOTALL)
 
     def load(self) -> None:

@@ -7,9 +7,11 @@ from typing import Final
 _DASHES: Final = "‐‑‒–—―−﹣－ー~～_"
 _DOTS: Final = "·•・･‧∙⋅●．᛫"
 _SPACES: Final = "\t\u00a0\u3000\u200b\u200c\u200d\u2060\ufeff\u00ad"
-_NUMERALS: Final = {ord(sign): str(value) for value, signs in enumerate(
-    ("〇零○", "一壹幺", "二贰", "三叁", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖")
-) for sign in signs}
+_NUMERALS: Final = {
+    ord(sign): str(value)
+    for value, signs in enumerate(("〇零○", "一壹幺", "二贰", "三叁", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖"))
+    for sign in signs
+}
 # A number written out: as many numerals in a row as the shortest identifier has, however they are mixed with digits.
 _WRITTEN_OUT: Final = re.compile(f"[0-9{''.join(map(chr, _NUMERALS))}]{{11,}}")
 

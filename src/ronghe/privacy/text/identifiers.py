@@ -51,7 +51,9 @@ class IdentifierRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio 
                 at = match.end()
         return found
 
-    def _result(self, match: re.Match[str] | None, text: str, entities: Sequence[str] | None) -> RecognizerResult | None:
+    def _result(
+        self, match: re.Match[str] | None, text: str, entities: Sequence[str] | None
+    ) -> RecognizerResult | None:
         """Return the result of the first pattern that is sure enough at this place, or none."""
         start = match.start() if match else 0
         while match is not None:

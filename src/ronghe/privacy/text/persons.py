@@ -87,7 +87,9 @@ class PersonRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has 
         self._titled = re.compile(rf"(?P<name>{surname}{_HAN}{{0,2}}?)(?:{_any(rules.titles)})")
         self._dotted = re.compile(rf"{_HAN}+(?:[ ]?·[ ]?{_HAN}+)+|{_HAN}+(?:\.{_HAN}+)+")
         words = sorted({*rules.cues, *rules.labels, *rules.titles}, key=len, reverse=True)
-        self._before_name = re.compile(rf".*(?:{_any(words)}|[的和与向对在把被是为叫由给跟同及或请让找经称])", re.DOTALL)
+        self._before_name = re.compile(
+            rf".*(?:{_any(words)}|[的和与向对在把被是为叫由给跟同及或请让找经称])", re.DOTALL
+        )
         longer = [word for word in rules.followers if len(word) > 1]
         self._after_name = re.compile(rf"{_any([*longer, *rules.titles])}|[的称说在是因于被把将和与及向对等]")
 
@@ -111,8 +113,15 @@ class PersonRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has 
             ]
         return [
             RecognizerResult(
-                PERSON, start, end, score, None, {RecognizerResult.RECOGNIZER_NAME_KEY: f"{self.name}: {rule}",
-                                                  RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id}
+                PERSON,
+                start,
+                end,
+                score,
+                None,
+                {
+                    RecognizerResult.RECOGNIZER_NAME_KEY: f"{self.name}: {rule}",
+                    RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
+                },
             )
             for (start, end), score, rule in found
         ]
