@@ -8,9 +8,11 @@ Takes what was fused across to the open half and counts passenger flow and socia
 | desensitise_fused | `safe.organisation`, `safe.place`, `safe.division` |
 | build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
 | build_social_security | `mart.social_security`: division, month and scheme |
+| judge_marts | `meta.quality`: every check of the open tables that changed; pages in `data/open/docs/quality` |
 
 **If a source is late** the night goes on without it, and its days are built in the run after it came. **If the gate
-fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
+fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it. **If `judge_marts` fails**, its log and the
+pages name the checks that do not hold: nothing is released until the table or the expectation is mended.
 """
 
 from airflow.sdk import DAG
@@ -25,6 +27,9 @@ with DAG(
     doc_md=__doc__,
     **settings(),
 ):
-    job_task("desensitise_fused")
-    job_task("build_passenger_flow")
-    job_task("build_social_security")
+    built = [
+        job_task("desensitise_fused"),
+        job_task("build_passenger_flow"),
+        job_task("build_social_security"),
+    ]
+    built >> job_task("judge_marts")
