@@ -11,8 +11,9 @@ Takes what was fused across to the open half and counts passenger flow and socia
 | judge_marts | `meta.quality`: every check of the open tables that changed; pages in `data/open/docs/quality` |
 
 **If a source is late** the night goes on without it, and its days are built in the run after it came. **If the gate
-fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it. **If `judge_marts` fails**, its log and the
-pages name the checks that do not hold: nothing is released until the table or the expectation is mended.
+fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
+**If `judge_marts` fails**, its log and the pages name the checks that do not hold: nothing is released until the table
+or the expectation is mended.
 """
 
 from airflow.sdk import DAG
