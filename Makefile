@@ -43,6 +43,10 @@ check: setup ## Format, lint, types, imports and contracts: under a minute, no J
 test: check ## Check, then run every other test
 	@$(BIN)/pytest -q tests --ignore=tests/contracts
 
+docs: setup ## Write docs/reference anew from the declarations and the DAGs
+	@$(BIN)/python -m ronghe.cli reference
+	@$(BIN)/python -m ronghe_airflow.reference
+
 fmt: setup ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -54,4 +58,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test fmt lock clean
+.PHONY: help setup run down check test docs fmt lock clean

@@ -16,9 +16,12 @@ roads and timetables. Parts
 | build_pipe_network | `mart.pipe_network`: division, kind of network and day |
 | build_road_traffic | `mart.road_traffic`: road site, direction and hour |
 | build_transit_supply | `mart.transit_supply`: stop and hour of the service day, from the timetable |
+| judge_marts | `meta.quality`: every check of the open tables that changed; pages in `data/open/docs/quality` |
 
 **If a source is late** the night goes on without it, and its days are built in the run after it came. **If the gate
 fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
+**If `judge_marts` fails**, its log and the pages name the checks that do not hold: nothing is released until the table
+or the expectation is mended.
 """
 
 from airflow.sdk import DAG
@@ -32,7 +35,7 @@ with DAG(
     tags=["layer:mart", "tier:1"],
     doc_md=__doc__,
     **settings(),
-):
+) as dag:
     job_task("desensitise_fused")
     job_task("build_passenger_flow")
     job_task("build_social_security")
@@ -40,3 +43,5 @@ with DAG(
     job_task("build_pipe_network")
     job_task("build_road_traffic")
     job_task("build_transit_supply")
+    # Whatever is built above is judged.
+    dag.leaves >> job_task("judge_marts")

@@ -1,14 +1,14 @@
 """Accept what may be used: conservation is asserted, the table's checks are run, the verdict is the last event.
 
 Reads:  the feed's target table, meta.duplicate, meta.quarantine, meta.delivery
-Writes: meta.delivery (accepted or stopped)
+Writes: meta.quality (what became of each check), meta.delivery (accepted or stopped)
 Usage:  python jobs/accept_deliveries.py --feed shenzhen.swipe
 Returns the number of deliveries accepted.
 """
 
 from ronghe.ingest.deliveries import Ledger
 from ronghe.job import DataStopped, JobContext, job_main
-from ronghe.quality import acceptance
+from ronghe.quality import acceptance, judgements
 
 
 def run(ctx: JobContext) -> int:
@@ -23,9 +23,14 @@ def run(ctx: JobContext) -> int:
         std, lake.read("meta.duplicate"), lake.read("meta.quarantine"), [d.delivery_id for d in deliveries]
     )
     acceptance.refuse_loss(deliveries, read, counts)
-    found = acceptance.judge_deliveries(feed, deliveries, counts, std, ctx.catalogue.expectations(feed.target))
+    checks = ctx.catalogue.expectations(feed.target)
+    found = acceptance.judge_deliveries(feed, deliveries, counts, std, ctx.catalogue.table(feed.target), checks)
+    for judged, results in found.judged.items():
+        scope = judgements.deliveries_scope(judged)
+        state = judgements.judgement_state(lake, feed.target, scope, checks)
+        judgements.record(lake, judgements.Judgement(feed.target, scope, state, results))
     events = [
-        acceptance.verdict(feed, d, found[d.delivery_id], counts[d.delivery_id], read[d.delivery_id])
+        acceptance.verdict(feed, d, found.broken[d.delivery_id], counts[d.delivery_id], read[d.delivery_id])
         for d in deliveries
     ]
     stopped = [event for event in events if event.event_code == "stopped"]

@@ -44,6 +44,11 @@ class Home:
         return self.root / "open" / "lake"
 
     @property
+    def docs(self) -> Path:
+        """Pages about the data, for everybody."""
+        return self.root / "open" / "docs"
+
+    @property
     def service(self) -> Path:
         """State files, keys, Airflow's own files and logs."""
         return self.root / "service"

@@ -176,6 +176,13 @@ def test_every_run_may_be_asked_for_days(dags: dict[str, Any]) -> None:
                 days.resolve(wrong)
 
 
+def test_reference_page_is_as_the_dags_make_it(dags: dict[str, Any]) -> None:
+    from ronghe_airflow.reference import FOLDER, dags_page
+
+    text = (FOLDER / "dags.md").read_text("utf-8")
+    assert text == dags_page(dags), "docs/reference/dags.md is stale: run `make docs` and commit what changed"
+
+
 # When it runs ------------------------------------------------------------------------------------------------------
 
 

@@ -148,5 +148,17 @@ def sql(
             _end(str(error))
 
 
+@app.command()
+def reference() -> None:
+    """Write `docs/reference/` anew from the declarations; `make docs` adds the page of the DAGs."""
+    from ronghe import reference as pages
+    from ronghe.contracts import catalogue
+    from ronghe.contracts.catalogue import builtin_folder
+
+    with clear_errors():
+        changed = pages.write(builtin_folder() / "docs" / "reference", pages.pages(catalogue()))
+        typer.echo(f"docs/reference: {', '.join(changed) or 'up to date'}")
+
+
 if __name__ == "__main__":
     app()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ronghe.contracts.base import ContractError
+from ronghe.contracts.classification import Classification, read_classification
 from ronghe.contracts.codeset import CodeSet, read_codeset
 from ronghe.contracts.ddl import raw_table
 from ronghe.contracts.element import Element, read_elements
@@ -57,6 +58,18 @@ class Catalogue:
     linkages: dict[str, Linkage] = field(default_factory=dict)
     indices: dict[str, RiskIndex] = field(default_factory=dict)
     declared: dict[str, tuple[Expectation, ...]] = field(default_factory=dict)
+    classification: Classification | None = None
+
+    @property
+    def grades(self) -> Classification:
+        """The ladder of grades.
+
+        Raises:
+            ContractError: no folder declares it.
+        """
+        if self.classification is None:
+            raise ContractError("no folder of RONGHE_SCHEMAS has schemas/classification.yaml")
+        return self.classification
 
     def feed(self, feed_id: str) -> Feed:
         """Return a feed.
@@ -103,9 +116,15 @@ class Catalogue:
         return tuple(feed for feed in self.feeds.values() if feed.source_code == source_code)
 
     def expectations(self, table_id: str) -> tuple[Expectation, ...]:
-        """Return every check of a table: those of its contract, then the declared ones."""
+        """Return every check of a table: those of its contract, then the declared ones.
+
+        A declared check takes the place of a warning the contract gives by itself, such as that of an empty mart.
+        """
+        declared = self.declared.get(table_id, ())
+        sharper = {(check.expectation, check.kwargs.get("column")) for check in declared}
         derived = contract_expectations(self.table(table_id), self.codesets)
-        return (*derived, *self.declared.get(table_id, ()))
+        kept = (e for e in derived if e.severity == "stop" or (e.expectation, e.kwargs.get("column")) not in sharper)
+        return (*kept, *declared)
 
 
 def _named(things: dict[str, T], key: str, kind: str) -> T:
@@ -164,6 +183,7 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
     tables = _load(folders, f"schemas/tables/*/*{SUFFIX}", read_table)
     elements = {e.id: e for path in _files(folders, "schemas/elements/*.yaml") for e in read_elements(path)}
     declared = {d.table: d.expectations for d in map(read_expectations, _files(folders, "expectations/*/*.yaml"))}
+    ladders = [read_classification(path) for path in _files(folders, "schemas/classification.yaml")]
     found = Catalogue(
         sources=load_sources(folders),
         feeds=feeds,
@@ -173,6 +193,7 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
         linkages=_load(folders, "schemas/linkage/*.yaml", read_linkage),
         indices=_load(folders, "schemas/indices/*.yaml", read_index),
         declared=declared,
+        classification=ladders[-1] if ladders else None,
     )
     if faults := find_faults(found):
         raise ContractError("; ".join(faults))

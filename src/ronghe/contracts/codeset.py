@@ -1,6 +1,7 @@
 """Code sets: the canonical codes of a thing, the names sources use for them, and divisions with validity."""
 
 import re
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -11,11 +12,23 @@ from ronghe.contracts.base import ContractError, Declaration
 
 
 class Code(Declaration):
-    """A canonical code, its Chinese name and the other spellings that mean it."""
+    """A canonical code, its Chinese name and the other spellings that mean it.
+
+    `valid_from` and `valid_to` are the first and last day on which the code was given; null for no limit. Records of
+    the past keep codes that are no longer given, so they are read all the same.
+    """
 
     code: str
     name_zh: str
     aliases: tuple[str, ...] = ()
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Code":
+        if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
+            raise ValueError(f"code {self.code!r} ends on {self.valid_to}, before it begins on {self.valid_from}")
+        return self
 
 
 class DivisionChange(Declaration):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ronghe.contracts.checks import CHECKS
+from ronghe.contracts.classification import operators
 from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.expectations import contract_expectations, overlap
 from ronghe.contracts.guard import forbidden
@@ -85,6 +86,7 @@ def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator
         yield f"{where}: there is no element {column.element!r}"
     elif element.type != column.logical_type and element.id != "raw_value":
         yield f"{where}: is {column.logical_type}, its element {element.type}"
+    yield from _grade_faults(where, column, found)
     for kind, name, known in (("code set", column.codes, found.codesets), ("check", column.check, CHECKS)):
         if name and name not in known:
             yield f"{where}: there is no {kind} {name!r}; there are {', '.join(known)}"
@@ -93,6 +95,14 @@ def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator
     for name in asked:
         if name and name not in table.column_names:
             yield f"{where}: names {name!r}, which is no column of {table.id}"
+
+
+def _grade_faults(where: str, column: Column, found: "Catalogue") -> Iterator[str]:
+    """Yield treatments under which a value of the column's grade may not leave (GB/T 43697)."""
+    allowed = found.grades.of(column.classification).leaves
+    for operator in operators(column.treatment):
+        if operator not in allowed:
+            yield f"{where}: {column.classification} may leave under {', '.join(allowed)}, and not under {operator}"
 
 
 def _asked_columns(treatment: Treatment) -> list[str | None]:

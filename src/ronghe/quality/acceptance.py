@@ -1,15 +1,16 @@
 """The last word on a delivery: conservation is counted, the checks are run, then it is accepted or stopped."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ronghe.contracts import Feed
+from ronghe.contracts import Feed, Table
 from ronghe.contracts.expectations import Expectation
 from ronghe.ingest.deliveries import Delivery, Event
 from ronghe.job import DataStopped
-from ronghe.quality.checks import Failure, failures
+from ronghe.quality.checks import Result, judge
 
 FATES = ("accepted", "deduplicated", "quarantined")
 # A share of fewer records than this says little; each of them is in quarantine with its reason all the same.
@@ -53,42 +54,53 @@ def refuse_loss(deliveries: Sequence[Delivery], read: dict[str, int], fates: dic
             )
 
 
+@dataclass
+class Verdicts:
+    """What does not hold of each delivery, by its id; and every judgement behind it, by the ids judged together."""
+
+    broken: dict[str, tuple[Result, ...]]
+    judged: dict[tuple[str, ...], tuple[Result, ...]] = field(default_factory=dict)
+
+
 def judge_deliveries(
     feed: Feed,
     deliveries: Sequence[Delivery],
     counts: dict[str, dict[str, int]],
     std: DataFrame,
+    table: Table,
     expectations: Sequence[Expectation],
-) -> dict[str, tuple[Failure, ...]]:
+) -> Verdicts:
     """Judge how much of each delivery is in quarantine, and run the table's checks on the rows that are new.
 
-    Returns:
-        By delivery id: the checks that do not hold; one bad delivery does not hold back the others.
+    One bad delivery does not hold back the others: where the checks of all rows together stop, each delivery is judged
+    by itself.
     """
-    held_back = {d.delivery_id: _quarantine_failure(feed, counts[d.delivery_id]) for d in deliveries}
-    filled = [d for d in deliveries if counts[d.delivery_id]["accepted"]]
-    judged = _judge_rows(feed, filled, std, expectations) if filled else {}
-    return {d.delivery_id: (*held_back[d.delivery_id], *judged.get(d.delivery_id, ())) for d in deliveries}
+    held_back = {d.delivery_id: _too_many_quarantined(feed, counts[d.delivery_id]) for d in deliveries}
+    filled = [d.delivery_id for d in deliveries if counts[d.delivery_id]["accepted"]]
+    judged = _judge_rows(filled, std, table, expectations) if filled else {}
+    # Later judgements are of single deliveries and know better than those of all together.
+    broken = {i: tuple(r for r in results if not r.success) for ids, results in judged.items() for i in ids}
+    return Verdicts({i: (*found, *broken.get(i, ())) for i, found in held_back.items()}, judged)
 
 
-def _quarantine_failure(feed: Feed, counts: dict[str, int]) -> tuple[Failure, ...]:
+def _too_many_quarantined(feed: Feed, counts: dict[str, int]) -> tuple[Result, ...]:
     """Return a failure where so many records are in quarantine that the source must have changed its ways."""
-    records = sum(counts.values())
-    share = 100 * counts["quarantined"] / max(records, 1)
-    if records < SHARE_FROM_RECORDS or share <= feed.max_quarantined_pct:
+    records, quarantined = sum(counts.values()), counts["quarantined"]
+    if records < SHARE_FROM_RECORDS or 100 * quarantined / records <= feed.max_quarantined_pct:
         return ()
-    found = f"{counts['quarantined']} of {records} records, more than {feed.max_quarantined_pct:g} %"
-    return (Failure("quarantined records", None, "stop", found),)
+    limit = f"quarantined records (more than {feed.max_quarantined_pct:g} %)"
+    return (Result("", limit, None, "stop", False, element_count=records, unexpected_count=quarantined),)
 
 
 def _judge_rows(
-    feed: Feed, deliveries: Sequence[Delivery], std: DataFrame, expectations: Sequence[Expectation]
-) -> dict[str, tuple[Failure, ...]]:
+    delivery_ids: Sequence[str], std: DataFrame, table: Table, expectations: Sequence[Expectation]
+) -> dict[tuple[str, ...], tuple[Result, ...]]:
     """Run the checks on the rows of the deliveries together and, where they stop, on each by itself."""
-    together = failures(feed.target, _rows_of(std, deliveries), expectations)
-    if len(deliveries) == 1 or not any(failure.severity == "stop" for failure in together):
-        return {delivery.delivery_id: together for delivery in deliveries}
-    return {d.delivery_id: failures(feed.target, _rows_of(std, [d]), expectations) for d in deliveries}
+    every = tuple(sorted(delivery_ids))
+    judged = {every: judge(table, _rows_of(std, every), expectations)}
+    if len(every) > 1 and any(result.stops for result in judged[every]):
+        judged |= {(one,): judge(table, _rows_of(std, [one]), expectations) for one in every}
+    return judged
 
 
 def leaning(duplicate: DataFrame, stopped: Sequence[str]) -> frozenset[str]:
@@ -99,13 +111,13 @@ def leaning(duplicate: DataFrame, stopped: Sequence[str]) -> frozenset[str]:
     return frozenset(row["delivery_id"] for row in found.collect())
 
 
-def _rows_of(std: DataFrame, deliveries: Sequence[Delivery]) -> DataFrame:
-    return std.where(F.col("delivery_id").isin(*(d.delivery_id for d in deliveries)))
+def _rows_of(std: DataFrame, delivery_ids: Sequence[str]) -> DataFrame:
+    return std.where(F.col("delivery_id").isin(*delivery_ids))
 
 
-def verdict(feed: Feed, delivery: Delivery, found: Sequence[Failure], counts: dict[str, int], read: int) -> Event:
+def verdict(feed: Feed, delivery: Delivery, found: Sequence[Result], counts: dict[str, int], read: int) -> Event:
     """Return the event that ends the intake of a delivery."""
-    stopping = [failure for failure in found if failure.severity == "stop"]
-    said = "; ".join(str(failure) for failure in (stopping or found)) or None
+    stopping = [result for result in found if result.stops]
+    said = "; ".join(str(result) for result in (stopping or found)) or None
     event = "stopped" if stopping else "accepted"
     return Event(delivery, event, feed.version, counts={"read": read, **counts}, reason=said)

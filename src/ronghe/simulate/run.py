@@ -6,23 +6,20 @@ from pathlib import Path
 
 from ronghe.simulate.delivery import Window
 from ronghe.simulate.enterprises import write_enterprises
-from ronghe.simulate.pipe_assets import write_pipe_assets
-from ronghe.simulate.pipe_incidents import write_pipe_incidents
-from ronghe.simulate.schools import write_schools
 from ronghe.simulate.host_scans import write_host_scans
 from ronghe.simulate.network_events import write_network_events
+from ronghe.simulate.permits import write_permits
+from ronghe.simulate.pipe_assets import write_pipe_assets
+from ronghe.simulate.pipe_incidents import write_pipe_incidents
+from ronghe.simulate.public_places import write_pois, write_service_offices
 from ronghe.simulate.regions import write_risk_truth
+from ronghe.simulate.road_counts import write_road_counts
+from ronghe.simulate.schools import write_schools
 from ronghe.simulate.security_surveys import write_security_surveys
 from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
 from ronghe.simulate.threat_reports import write_threat_reports
-from ronghe.simulate.permits import write_permits
-from ronghe.simulate.public_places import write_pois, write_service_offices
-from ronghe.simulate.road_counts import write_road_counts
-from ronghe.simulate.social_security import write_social_security
-from ronghe.simulate.stations import PLACES
-from ronghe.simulate.swipes import write_swipes
 from ronghe.simulate.timetables import write_timetables
 from ronghe.simulate.truth import SimulationSummary, TruthLog
 from ronghe.simulate.vulnerabilities import write_exploit_predictions, write_known_exploited
