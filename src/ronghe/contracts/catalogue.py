@@ -13,6 +13,7 @@ from ronghe.contracts.ddl import raw_table
 from ronghe.contracts.element import Element, read_elements
 from ronghe.contracts.expectations import Expectation, contract_expectations, read_expectations
 from ronghe.contracts.faults import find_faults
+from ronghe.contracts.limits import LimitSet, read_limits
 from ronghe.contracts.linkage import Linkage, read_linkage
 from ronghe.contracts.source import SUFFIX, Feed, Source, read_feed
 from ronghe.contracts.table import Table, read_table
@@ -54,6 +55,7 @@ class Catalogue:
     elements: dict[str, Element] = field(default_factory=dict)
     codesets: dict[str, CodeSet] = field(default_factory=dict)
     linkages: dict[str, Linkage] = field(default_factory=dict)
+    limits: dict[str, LimitSet] = field(default_factory=dict)
     declared: dict[str, tuple[Expectation, ...]] = field(default_factory=dict)
 
     def feed(self, feed_id: str) -> Feed:
@@ -161,6 +163,7 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
         elements=dict(sorted(elements.items())),
         codesets=_load(folders, "schemas/codesets/*.yaml", read_codeset),
         linkages=_load(folders, "schemas/linkage/*.yaml", read_linkage),
+        limits=_load(folders, "schemas/limits/*.yaml", read_limits),
         declared=declared,
     )
     if faults := find_faults(found):
