@@ -33,7 +33,7 @@ def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
     """Yield what is wrong between a feed and its target table."""
     for column in feed.columns:
         if isinstance(column.factor, UnitFactor) and column.factor.by not in feed.column_names:
-            yield f"{feed.id}: column {column.name}: its factor asks {column.factor.by!r}, which is no column of the feed"
+            yield f"{feed.id}: column {column.name}: factor asks {column.factor.by!r}, which is no column of it"
         if rule := forbidden(column.name):
             yield f"{feed.id}: column {column.name}: {rule}"
         if column.name in feed.refuse:

@@ -20,8 +20,8 @@ class Linkage(Declaration):
     """How the records of several tables become one row of `target`.
 
     `exact_key`: equal keys are one thing. `code_or_name`: an equal code, or an equal normalised
-    name within `name_radius_metres`, links. `own_code`: every record has a code of its own in its source and is keyed to
-    the nearest place within `name_radius_metres`, or to the one that has its name.
+    name within `name_radius_metres`, links. `own_code`: every record has a code of its own in its
+    source, and is keyed to the nearest place within `name_radius_metres` or to the one of its name.
     """
 
     id: str

@@ -35,6 +35,11 @@ class Window:
         """Return each day's weight: 1, or `weekend` on Saturdays and Sundays."""
         return [weekend if day.weekday() >= 5 else 1.0 for day in self.days]
 
+    @property
+    def weeks(self) -> tuple[date, ...]:
+        """The first day and every seventh after it: when weekly lists are delivered."""
+        return self.days[::7]
+
     def clock(self, day: int, second: int) -> datetime:
         """Return the local time so many seconds into a day of the window."""
         return datetime.combine(self.days[day], time()) + timedelta(seconds=second)

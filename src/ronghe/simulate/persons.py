@@ -52,9 +52,9 @@ def canary_names(block: int) -> list[str]:
     return [f"龘靐{_RARE[start + 2 * n]}{_RARE[start + 2 * n + 1]}" for n in range(CANARIES_PER_FEED)]
 
 
-def draw_name(rng: random.Random, dots: str = "·") -> str:
-    """Return a name of two to four characters, or one of two parts with one of the given dots."""
-    if rng.random() < _DOTTED_SHARE:
+def draw_name(rng: random.Random, dots: str = "·", dotted: float = _DOTTED_SHARE) -> str:
+    """Return a name of two to four characters, or for a share one of two parts with one of the given dots."""
+    if rng.random() < dotted:
         return f"{rng.choice(_DOTTED_FIRST)}{rng.choice(dots)}{rng.choice(_DOTTED_SECOND)}"
     surname = rng.choice(_COMPOUND_SURNAMES) if rng.random() < 0.02 else rng.choice(_SURNAMES)
     length = 1 if rng.random() < 0.25 else 2

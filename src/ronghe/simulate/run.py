@@ -6,6 +6,10 @@ from pathlib import Path
 
 from ronghe.simulate.delivery import Window
 from ronghe.simulate.enterprises import write_enterprises
+from ronghe.simulate.environment import write_air_quality, write_water_quality
+from ronghe.simulate.incidents import write_incidents
+from ronghe.simulate.service_items import write_service_items
+from ronghe.simulate.service_requests import write_service_requests
 from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
@@ -16,6 +20,11 @@ WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_swipes,
     write_enterprises,
     write_social_security,
+    write_service_items,
+    write_service_requests,
+    write_incidents,
+    write_air_quality,
+    write_water_quality,
 )
 
 
