@@ -20,10 +20,11 @@ def run(ctx: JobContext) -> int:
     lake, linkage = ctx.lake, ctx.catalogue.linkage("event")
     accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = lake.fingerprint(TARGET, accepted, [PLACES, LINKS, DIVISIONS], [linkage])
-    known = (lake.read(name) for name in (PLACES, LINKS, DIVISIONS))
     if lake.is_current(TARGET, done):
         return 0
-    return int(lake.merge(TARGET, events.fuse(gather(lake, linkage), *known, linkage.name_radius_metres), done))
+    places, links, divisions = (lake.read(name) for name in (PLACES, LINKS, DIVISIONS))
+    rows = events.fuse(gather(lake, linkage), places, links, divisions, linkage.name_radius_metres)
+    return int(lake.merge(TARGET, rows, done))
 
 
 if __name__ == "__main__":
