@@ -1,5 +1,4 @@
-"""### Fuse organisations, places and public assets
-"""### Fuse organisations, places and vulnerabilities
+"""### Fuse organisations, places, assets, services and events
 
 Runs when any feed was accepted, and takes whatever is accepted and not fused yet; an event that was lost or came
 twice changes nothing. Start it by hand at any time: with nothing new it ends at once.
@@ -7,11 +6,12 @@ twice changes nothing. Start it by hand at any time: with nothing new it ends at
 | task | writes |
 |---|---|
 | fuse_divisions | `fused.division`: codes with their years of validity |
-| fuse_organisations | `fused.organisation`, one row per unified social credit code, and the links behind it |
+| fuse_organisations | `fused.organisation`, one row per unified social credit code, and the links behind it; `meta.link_review`, records that no name could link: a person looks at them |
+| fuse_places | `fused.place`, one row per station, stop, school or other place, and the links behind it |
 | fuse_assets | `fused.asset`, one row per segment of pipe or other public asset, with its owner |
-| fuse_places | `fused.place`, one row per station, stop or school, and the links behind it |
-| | `meta.link_review`, records without a code that no name could link: a person looks at them |
-| fuse_places | `fused.place`, one row per station or stop, and the links behind it |
+| fuse_service_items | `fused.service_item`, one row per national basic code |
+| fuse_service_requests | `fused.service_request`, one row per request, without who asked |
+| fuse_events | `fused.event`, one row per incident, keyed to place, asset and division |
 | fuse_vulnerabilities | `fused.vulnerability`, one row per CVE number |
 
 **If a task fails**, its log names the cause; clear it. Tables are replaced in one commit, so readers never see half.
@@ -31,6 +31,9 @@ with DAG(
     doc_md=__doc__,
     **settings(),
 ):
-    job_task("fuse_divisions") >> job_task("fuse_organisations") >> job_task("fuse_assets")
-    job_task("fuse_places")
+    divisions, places, items = job_task("fuse_divisions"), job_task("fuse_places"), job_task("fuse_service_items")
+    assets = job_task("fuse_assets")
+    divisions >> job_task("fuse_organisations") >> assets
+    [divisions, items] >> job_task("fuse_service_requests")
+    [places, assets] >> job_task("fuse_events")
     job_task("fuse_vulnerabilities")

@@ -22,6 +22,7 @@ ADVICE = {
     "oversized": "a cell is longer than the contract allows",
     "required": "a value that must be there is missing: ask the source",
     "format": "a value is not written as the contract says: ask the source, or mend `format`",
+    "unit": "a number comes in a unit the contract does not know: ask the source, or add its factor",
     "code": "a value is in no code set: ask the source, or add an alias to the code set",
     "check": "a check digit is wrong: ask the source",
     "range": "a value is outside its limits: ask the source",

@@ -15,6 +15,7 @@ from ronghe.contracts.element import Element, read_elements
 from ronghe.contracts.expectations import Expectation, contract_expectations, read_expectations
 from ronghe.contracts.faults import find_faults
 from ronghe.contracts.index import RiskIndex, read_index
+from ronghe.contracts.limits import LimitSet, read_limits
 from ronghe.contracts.linkage import Linkage, read_linkage
 from ronghe.contracts.source import SUFFIX, Feed, Source, read_feed
 from ronghe.contracts.table import Table, read_table
@@ -57,6 +58,7 @@ class Catalogue:
     codesets: dict[str, CodeSet] = field(default_factory=dict)
     linkages: dict[str, Linkage] = field(default_factory=dict)
     indices: dict[str, RiskIndex] = field(default_factory=dict)
+    limits: dict[str, LimitSet] = field(default_factory=dict)
     declared: dict[str, tuple[Expectation, ...]] = field(default_factory=dict)
     classification: Classification | None = None
 
@@ -192,6 +194,7 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
         codesets=_load(folders, "schemas/codesets/*.yaml", read_codeset),
         linkages=_load(folders, "schemas/linkage/*.yaml", read_linkage),
         indices=_load(folders, "schemas/indices/*.yaml", read_index),
+        limits=_load(folders, "schemas/limits/*.yaml", read_limits),
         declared=declared,
         classification=ladders[-1] if ladders else None,
     )

@@ -9,7 +9,7 @@ from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.expectations import contract_expectations, overlap
 from ronghe.contracts.guard import forbidden
 from ronghe.contracts.index import RiskIndex
-from ronghe.contracts.source import Feed
+from ronghe.contracts.source import Feed, UnitFactor
 from ronghe.contracts.table import Column, Table, Treatment
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Columns that the standardiser fills by itself.
 PROVENANCE = frozenset({"source_code", "business_date", "delivery_id", "record_number"})
+# Code sets that limits speak of.
+_LIMITED = ("place_kind", "environment_indicator")
 # Guard rail 6: a contract may ask for more, never for less.
 LEAST_MINIMUM_COUNT = 10
 
@@ -27,12 +29,15 @@ def find_faults(found: "Catalogue") -> list[str]:
     faults += [fault for table in found.tables.values() for fault in _table_faults(table, found)]
     faults += _linkage_faults(found)
     faults += [fault for index in found.indices.values() for fault in _index_faults(index, found)]
+    faults += _limit_faults(found)
     return faults or list(_expectation_faults(found))
 
 
 def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
     """Yield what is wrong between a feed and its target table."""
     for column in feed.columns:
+        if isinstance(column.factor, UnitFactor) and column.factor.by not in feed.column_names:
+            yield f"{feed.id}: column {column.name}: factor asks {column.factor.by!r}, which is no column of it"
         if rule := forbidden(column.name):
             yield f"{feed.id}: column {column.name}: {rule}"
         if column.name in feed.refuse:
@@ -150,6 +155,21 @@ def _index_faults(index: RiskIndex, found: "Catalogue") -> Iterator[str]:
     shown = found.tables["mart.risk_index"].column_names if "mart.risk_index" in found.tables else ()
     wanted = (f"{family.code}_score" for family in index.families)
     yield from (f"index {index.id}: mart.risk_index has no column {name!r}" for name in wanted if name not in shown)
+
+
+def _limit_faults(found: "Catalogue") -> list[str]:
+    """Return limits about indicators and kinds of place that no code set knows, and indicators that have two."""
+    known = {name: {c.code for c in found.codesets[name].codes} for name in _LIMITED if name in found.codesets}
+    faults, seen = [], set()
+    for limits in found.limits.values():
+        asked = [("place_kind", limits.place_kind_code)]
+        asked += [("environment_indicator", limit.indicator_code) for limit in limits.limits]
+        faults += [f"limits {limits.id}: code set {n} has no {c!r}" for n, c in asked if c not in known.get(n, ())]
+        for limit in limits.limits:
+            key = (limits.place_kind_code, limit.indicator_code)
+            faults += [f"limits {limits.id}: {limit.indicator_code} is limited twice"] if key in seen else []
+            seen.add(key)
+    return faults
 
 
 def _expectation_faults(found: "Catalogue") -> Iterator[str]:

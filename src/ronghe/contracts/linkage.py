@@ -19,14 +19,15 @@ class LinkageInput(Declaration):
 class Linkage(Declaration):
     """How the records of several tables become one row of `target`.
 
-    `key_or_name`: equal keys are one thing; a record without a key links by name where exactly one
-    thing bears it. `code_or_name`: an equal code, or an equal normalised name within
-    `name_radius_metres`, links.
+    `exact_key`: equal keys are one thing. `key_or_name`: so they are, and a record without a key links by name where
+    exactly one thing bears it. `code_or_name`: an equal code, or an equal normalised name within
+    `name_radius_metres`, links. `own_code`: every record has a code of its own in its source, and is keyed to the
+    nearest place within `name_radius_metres` or to the one of its name.
     """
 
     id: str
     target: str
-    rule: Literal["key_or_name", "code_or_name"]
+    rule: Literal["exact_key", "key_or_name", "code_or_name", "own_code"]
     inputs: tuple[LinkageInput, ...] = Field(min_length=1)
     name_radius_metres: float = Field(default=0, ge=0)
 

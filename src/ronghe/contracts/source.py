@@ -119,10 +119,18 @@ class Transport(Declaration):
         return self
 
 
+class UnitFactor(Declaration):
+    """A factor that depends on the unit a record names: source column `by`, and the factor `of` each of its values."""
+
+    by: str
+    of: dict[str, float] = Field(min_length=1)
+
+
 class ColumnMap(Declaration):
     """How one source column becomes one canonical column, or why it does not.
 
-    `factor` multiplies a number into the canonical unit; `format` is a Spark datetime pattern in the feed's zone.
+    `factor` multiplies a number into the canonical unit, always alike or by the unit the record names; `format` is a
+    Spark datetime pattern in the feed's zone.
     """
 
     name: str
@@ -132,7 +140,7 @@ class ColumnMap(Declaration):
     ignore: str | None = None
     normalise: tuple[str, ...] = ()
     format: str | None = None
-    factor: float | None = None
+    factor: float | UnitFactor | None = None
 
     @model_validator(mode="after")
     def _mapped_or_ignored(self) -> "ColumnMap":

@@ -62,6 +62,22 @@ NANJING = {
 }
 
 
+SHENZHEN = tuple(
+    Division(code, name, weight, _ALWAYS, _OPEN)
+    for code, name, weight in (
+        ("440303", "罗湖区", 8),
+        ("440304", "福田区", 14),
+        ("440305", "南山区", 15),
+        ("440306", "宝安区", 20),
+        ("440307", "龙岗区", 18),
+        ("440308", "盐田区", 2),
+        ("440309", "龙华区", 12),
+        ("440310", "坪山区", 4),
+        ("440311", "光明区", 5),
+    )
+)
+
+
 CHENGDU = tuple(
     Division(code, name, weight, _ALWAYS, _OPEN)
     for code, name, weight in (

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ronghe.simulate.delivery import Window
 from ronghe.simulate.enterprises import write_enterprises
+from ronghe.simulate.environment import write_air_quality, write_water_quality
 from ronghe.simulate.host_scans import write_host_scans
+from ronghe.simulate.incidents import write_incidents
 from ronghe.simulate.network_events import write_network_events
 from ronghe.simulate.permits import write_permits
 from ronghe.simulate.pipe_assets import write_pipe_assets
@@ -16,6 +18,8 @@ from ronghe.simulate.regions import write_risk_truth
 from ronghe.simulate.road_counts import write_road_counts
 from ronghe.simulate.schools import write_schools
 from ronghe.simulate.security_surveys import write_security_surveys
+from ronghe.simulate.service_items import write_service_items
+from ronghe.simulate.service_requests import write_service_requests
 from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
@@ -45,6 +49,11 @@ WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_service_offices,
     write_timetables,
     write_road_counts,
+    write_service_items,
+    write_service_requests,
+    write_incidents,
+    write_air_quality,
+    write_water_quality,
 )
 
 

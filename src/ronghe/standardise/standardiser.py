@@ -16,6 +16,7 @@ from ronghe.contracts.checks import quoted
 from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.faults import PROVENANCE
 from ronghe.contracts.rules import row_rules
+from ronghe.contracts.source import UnitFactor
 from ronghe.privacy.keys import KeyStore
 from ronghe.standardise.coordinates import with_wgs84
 from ronghe.standardise.normalisers import NORMALISERS
@@ -115,27 +116,45 @@ def _typed(name: str, column: ColumnMap | None, feed: Feed, table: Table) -> Col
         return local.cast("date") if target.logical_type == "date" else F.to_utc_timestamp(local, feed.timezone)
     if target.logical_type == "string":
         return text
-    return _number(text, target, column.factor if column else None)
+    return _number(text, target, _factor(column))
 
 
-def _number(text: Column, target: Canonical, factor: float | None) -> Column:
+def _factor(column: ColumnMap | None) -> Column | None:
+    """Return what a number is multiplied by, null where the record's unit is not a declared one; none for nothing."""
+    if column is None or column.factor is None:
+        return None
+    if not isinstance(column.factor, UnitFactor):
+        return _exact(column.factor)
+    unit = F.trim(F.col(quoted(raw_column(column.factor.by))))
+    return F.coalesce(*(F.when(unit == name, _exact(factor)) for name, factor in column.factor.of.items()))
+
+
+def _exact(factor: float) -> Column:
+    return F.lit(factor).cast("DECIMAL(12,4)")
+
+
+def _number(text: Column, target: Canonical, factor: Column | None) -> Column:
     """Return a number, a whole number or a truth value; a factor is applied before rounding to the column's scale."""
     if factor is None:
         return text.try_cast(target.physical_type)
-    return (text.try_cast("DECIMAL(24,6)") * F.lit(factor).cast("DECIMAL(12,4)")).try_cast(target.physical_type)
+    return (text.try_cast("DECIMAL(24,6)") * factor).try_cast(target.physical_type)
 
 
 def _reasons(feed: Feed, table: Table) -> Column:
     """Return every reason against a record; a record that could not be read whole has that one reason."""
-    faults = [_unparsed(name, table.column(name)) for name in _filled(feed)]
+    faults = [_unparsed(name, column, table.column(name)) for name, column in _filled(feed).items()]
     faults += [_breach(rule.reason, rule.predicate) for rule in row_rules(table, feed.timezone)]
     found = F.array_compact(F.array(*faults))
     return F.when(F.col("defect").isNotNull(), F.array(F.col("defect"))).otherwise(found)
 
 
-def _unparsed(name: str, target: Canonical) -> Column:
+def _unparsed(name: str, column: ColumnMap | None, target: Canonical) -> Column:
     """Return the reason against a value that is there and could not be read; a missing one is another rule's."""
     reason = F.lit(f"{'code' if target.codes else 'format'}:{name}")
+    if column is not None and isinstance(column.factor, UnitFactor):
+        # A number that is well written and has no declared unit is the unit's fault.
+        unknown = F.col(f"{_TEXT}{name}").try_cast("DECIMAL(24,6)").isNotNull()
+        reason = F.when(unknown, F.lit(f"unit:{name}")).otherwise(reason)
     return F.when(F.col(f"{_TEXT}{name}").isNotNull() & F.col(name).isNull(), reason)
 
 

@@ -46,7 +46,7 @@ class AddressRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has
         super().__init__(supported_entities=[ADDRESS], name="ChineseAddresses", supported_language=LANGUAGE)
         places, units = _any(rules.places), _any(rules.units)
         unit = rf"(?:[ ]?第?(?:{_NUMBER}[ ]?[-#][ ]?)*{_NUMBER}[ ]?(?:#|{units})(?!线|文|令|机|码|牌|段|车|口)(?:[东西南北中左右]?[侧边]?(?={_NUMBER}))?)"
-        flat = rf"(?:[ ]?[a-z]?[0-9]{{1,4}}(?:[ ]?-[ ]?[a-z0-9]{{1,5}}){{1,3}}(?![0-9])|[ ]?[a-z]?[0-9]{{3,4}}(?![0-9年月日元万个人次条户米点:.]))"
+        flat = r"(?:[ ]?[a-z]?[0-9]{1,4}(?:[ ]?-[ ]?[a-z0-9]{1,5}){1,3}(?![0-9])|[ ]?[a-z]?[0-9]{3,4}(?![0-9年月日元万个人次条户米点:.]))"
         numbers = rf"(?:{unit}(?:{unit}|{flat}|[,·][ ]?(?={unit})|{_HAN}{{2,10}}?(?:{places}){unit})*|{flat})"
         self._numbered = re.compile(
             rf"(?P<place>{_HAN}{{1,{_LONGEST_PLACE}}}?(?:{places}|{units}))(?P<number>{numbers})", re.IGNORECASE
@@ -107,9 +107,9 @@ class AddressRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has
     def _below_divisions(self, text: str, ends: dict[int, int]) -> Iterator[Span]:
         """Yield places right behind a division: 南山区科苑路; several divisions in a row are one."""
         for end in ends:
-            if end not in ends.values() and (match := self._below.match(text, end)):
-                yield match.span()
-            elif match := self._numbers.match(text, end):
+            if (end not in ends.values() and (match := self._below.match(text, end))) or (
+                match := self._numbers.match(text, end)
+            ):
                 yield match.span()
 
 

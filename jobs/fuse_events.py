@@ -1,0 +1,31 @@
+"""Fuse incidents of every source into events, keyed to places and divisions.
+
+Reads:  the tables the linkage `event` names (accepted deliveries), fused.place, fused.link_place_source, fused.division
+Writes: fused.event
+Usage:  python jobs/fuse_events.py
+Returns 1, or 0 where nothing new was accepted or fused.
+"""
+
+from ronghe.fuse import events
+from ronghe.fuse.records import gather
+from ronghe.ingest.deliveries import accepted_ids
+from ronghe.job import JobContext, job_main
+
+TARGET = "fused.event"
+PLACES, LINKS, DIVISIONS = "fused.place", "fused.link_place_source", "fused.division"
+
+
+def run(ctx: JobContext) -> int:
+    """Merge the states of each incident, then key it to the place close by and the division of its day."""
+    lake, linkage = ctx.lake, ctx.catalogue.linkage("event")
+    accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
+    done = lake.fingerprint(TARGET, accepted, [PLACES, LINKS, DIVISIONS], [linkage])
+    if lake.is_current(TARGET, done):
+        return 0
+    places, links, divisions = (lake.read(name) for name in (PLACES, LINKS, DIVISIONS))
+    rows = events.fuse(gather(lake, linkage), places, links, divisions, linkage.name_radius_metres)
+    return int(lake.merge(TARGET, rows, done))
+
+
+if __name__ == "__main__":
+    job_main(run)

@@ -1,0 +1,119 @@
+"""Events: every incident of every table that declares itself, keyed to the place and the division it happened in."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from ronghe.fuse.organisations import with_division
+from ronghe.fuse.records import newest_by_trust
+from ronghe.standardise.normalisers import place_name
+
+# Attributes that are merged one by one over the states of an incident; a missing value never hides a known one.
+ATTRIBUTES = (
+    "event_kind_code",
+    "severity_code",
+    "occurred_at",
+    "arrived_at",
+    "ended_at",
+    "longitude",
+    "latitude",
+    "division_code",
+    "place_name",
+)
+_METRES_PER_DEGREE = 111_320.0
+_ID_HEX_DIGITS = 16
+
+
+def merge(records: DataFrame) -> DataFrame:
+    """Merge the states of each incident into one event.
+
+    Args:
+        records: gathered records with `incident_code` and the attributes that their tables have.
+
+    Returns:
+        One row per source, table and incident code: `event_id`, `source_code`, `incident_code`, the attributes
+        (null where no table has one), `event_date` (UTC day of `occurred_at`) and `record_count`.
+    """
+    known = [name for name in ATTRIBUTES if name in records.columns]
+    merged = newest_by_trust(records, ("source_code", "table_name", "incident_code"), known)
+    key = F.sha2(F.concat_ws("|", "table_name", "source_code", "incident_code"), 256)
+    return merged.withColumns(
+        {
+            "event_id": F.concat(F.lit("evt_"), F.substring(key, 1, _ID_HEX_DIGITS)),
+            "event_date": F.to_date("occurred_at"),
+        }
+    ).select("event_id", "source_code", "incident_code", *known, "event_date", "record_count")
+
+
+def with_place(events: DataFrame, places: DataFrame, links: DataFrame, radius_metres: float) -> DataFrame:
+    """Key events to the nearest place of their source, or, where none is near, to the one place that has their name.
+
+    Args:
+        events: rows with `event_id`, `source_code`, `longitude`, `latitude`, `place_name`.
+        places: `fused.place`.
+        links: `fused.link_place_source`.
+        radius_metres: how far a place may lie from an event.
+
+    Returns:
+        The rows with `place_id`, null where neither is found.
+    """
+    near, named = _near(events, places, radius_metres), _named(events, links)
+    return (
+        events.join(near, "event_id", "left")
+        .join(named, "event_id", "left")
+        .withColumn("place_id", F.coalesce("near_id", "named_id"))
+        .drop("near_id", "named_id")
+    )
+
+
+def _near(events: DataFrame, places: DataFrame, radius_metres: float) -> DataFrame:
+    """Return the nearest place of each event that has one in reach: `event_id`, `near_id`.
+
+    Both sides fall into square cells, a place into nine of them. A cell is twice the radius high, so that up to 60
+    degrees of latitude, where it is half as wide, whatever is in reach lies in a neighbouring cell.
+    """
+    size = 2 * radius_metres / _METRES_PER_DEGREE
+    around = F.array(*(F.lit(n) for n in (-1, 0, 1)))
+    spread = (
+        places.where("longitude IS NOT NULL AND latitude IS NOT NULL")
+        .select("source_code", "place_id", F.col("longitude").alias("x"), F.col("latitude").alias("y"))
+        .withColumn("cell_x", F.explode(F.transform(around, lambda n: _cell("x", size) + n)))
+        .withColumn("cell_y", F.explode(F.transform(around, lambda n: _cell("y", size) + n)))
+    )
+    located = events.withColumns({"cell_x": _cell("longitude", size), "cell_y": _cell("latitude", size)})
+    east = (F.col("longitude") - F.col("x")) * F.cos(F.radians("latitude"))
+    metres = F.hypot(east, F.col("latitude") - F.col("y")) * _METRES_PER_DEGREE
+    pairs = located.join(F.broadcast(spread), ["source_code", "cell_x", "cell_y"]).withColumn("metres", metres)
+    return (
+        pairs.where(F.col("metres") <= radius_metres)
+        .groupBy("event_id")
+        .agg(F.min_by("place_id", F.struct("metres", "place_id")).alias("near_id"))
+    )
+
+
+def _cell(degrees: str, size: float) -> Column:
+    return F.floor(F.col(degrees) / size)
+
+
+def _named(events: DataFrame, links: DataFrame) -> DataFrame:
+    """Return the place of each event whose name exactly one place of its source has: `event_id`, `named_id`."""
+    names = (
+        links.select("source_code", place_name(F.col("place_name")).alias("name"), "place_id")
+        .where("name IS NOT NULL")
+        .groupBy("source_code", "name")
+        .agg(F.min("place_id").alias("named_id"), F.count_distinct("place_id").alias("bearers"))
+        .where("bearers = 1")
+    )
+    asked = events.withColumn("name", place_name(F.col("place_name")))
+    return asked.join(F.broadcast(names), ["source_code", "name"]).select("event_id", "named_id")
+
+
+def fuse(
+    records: DataFrame, places: DataFrame, links: DataFrame, divisions: DataFrame, radius_metres: float
+) -> DataFrame:
+    """Return one row per event, as the contract of `fused.event` says; see `merge` and `with_place`."""
+    merged = merge(records)
+    missing: Sequence[str] = [name for name in ATTRIBUTES if name not in merged.columns]
+    whole = merged.withColumns({name: F.lit(None) for name in missing}) if missing else merged
+    return with_division(with_place(whole, places, links, radius_metres), divisions, "event_date")
