@@ -22,7 +22,7 @@ from ronghe.privacy.gate import GateError, GatePolicy
 pytestmark = pytest.mark.spark
 
 K = 3
-SCHEMA = "kind string, day string, place string, hour int, person string, direction string"
+SCHEMA = "kind string, day string, place string, hour int, person string, direction string, persons int"
 LADDER = [
     {"name": "1h", "keys": ["kind", "day", "place", "hour"]},
     {"name": "day", "keys": ["kind", "day", "place"]},
@@ -31,6 +31,9 @@ LADDER = [
 PLAIN = GatePolicy.model_validate({"minimum_count": K, "contributor": "person", "rungs": LADDER})
 ASPECTS = {"column": "direction", "kind": "kind", "measured": {"metro": ["in", "out"], "bus": ["in"]}}
 DIRECTED = GatePolicy.model_validate({**PLAIN.model_dump(), "aspects": ASPECTS})
+COUNTED = {"contributor": None, "weight": "persons"}
+WEIGHED = GatePolicy.model_validate({**PLAIN.model_dump(), **COUNTED})
+WEIGHED_DIRECTED = GatePolicy.model_validate({**DIRECTED.model_dump(), **COUNTED})
 
 
 class Row(NamedTuple):
@@ -40,6 +43,7 @@ class Row(NamedTuple):
     hour: int
     person: str | None
     direction: str
+    persons: int | None = 1
 
 
 class Cell(NamedTuple):
@@ -53,6 +57,11 @@ def people(
     """One row each for `count` persons who are seen only here."""
     names = [f"{kind}-{day}-{place}-{hour}-{direction}-{i}" for i in range(count)]
     return [Row(kind, day, place, hour, name, direction) for name in names]
+
+
+def group(persons: int | None, place: str, hour: int, **known: str) -> Row:
+    """One row that speaks for a number of persons."""
+    return people(1, place, hour, **known)[0]._replace(person=None, persons=persons)
 
 
 def contributions(spark: SparkSession, rows: Iterable[Row]) -> DataFrame:
@@ -195,6 +204,31 @@ def test_direction_that_is_not_measured_is_not_asked_for(spark: SparkSession) ->
     assert audited(assigned, DIRECTED)["suppressed"] == (1, 3)
 
 
+def test_size_is_the_sum_of_weights_when_rows_come_counted(spark: SparkSession) -> None:
+    rows = [group(2, "A", 8), group(3, "A", 9), group(1, "A", 10), group(2, "B", 8), group(1, "B", 8)]
+    assigned = gate.assign(contributions(spark, rows), WEIGHED)
+    assert shown(assigned, WEIGHED) == {
+        ("day", "mon", "A", None): 2,
+        ("1h", "mon", "A", 9): 1,
+        ("1h", "mon", "B", 8): 2,
+    }
+
+
+def test_row_of_weight_zero_is_counted_and_adds_no_person(spark: SparkSession) -> None:
+    rows = [*[group(0, "A", 8)] * 9, group(2, "A", 8), group(3, "A", 9)]
+    assert shown(gate.assign(contributions(spark, rows), WEIGHED), WEIGHED) == {("day", "mon", "A", None): 11}
+    nobody = gate.assign(contributions(spark, [group(0, "A", 8)] * 9), WEIGHED)
+    assert audited(nobody, WEIGHED)["suppressed"] == (1, 9)
+
+
+def test_cell_moves_up_when_one_measured_group_is_small(spark: SparkSession) -> None:
+    """As pupils and teachers: a cell with many of the one and few of the other shows neither."""
+    eight = [group(90, "A", 8), group(2, "A", 8, direction="out")]
+    nine = [group(90, "A", 9), group(3, "A", 9, direction="out")]
+    assigned = gate.assign(contributions(spark, [*eight, *nine, group(5, "B", 8)]), WEIGHED_DIRECTED)
+    assert shown(assigned, WEIGHED_DIRECTED) == {("all_places", "mon", None, None): 5}
+
+
 def test_cell_carries_the_coarser_columns_that_its_keys_determine(spark: SparkSession) -> None:
     grid = spark.createDataFrame(
         [(f"p{i}", *place) for i, place in enumerate([("a1", "a")] * 3 + [("b1", "b"), ("c1", "c")])],
@@ -222,6 +256,19 @@ def test_null_key_is_refused_by_name(spark: SparkSession) -> None:
     rows = contributions(spark, people(3, "A", 8)).withColumn("place", F.lit(None).cast("string"))
     with pytest.raises(GateError, match=r"'place': 3"):
         gate.assign(rows, PLAIN)
+
+
+@pytest.mark.parametrize("persons", [None, -1])
+def test_weight_that_is_no_number_of_persons_is_refused(spark: SparkSession, persons: int | None) -> None:
+    rows = contributions(spark, [group(9, "A", 8), group(persons, "A", 8)])
+    with pytest.raises(GateError, match="'persons' must be 0 or more in each row; it is not in 1"):
+        gate.assign(rows, WEIGHED)
+
+
+def test_weight_that_may_be_a_fraction_is_refused(spark: SparkSession) -> None:
+    rows = contributions(spark, [group(9, "A", 8)]).withColumn("persons", F.col("persons").cast("double"))
+    with pytest.raises(GateError, match="'persons' must be a whole number of persons, not double"):
+        gate.assign(rows, WEIGHED)
 
 
 @pytest.mark.parametrize(("column", "value"), [("direction", "out"), ("direction", None), ("kind", "ferry")])
@@ -253,6 +300,9 @@ def test_publishing_fails_when_rows_were_filtered_after_assign(spark: SparkSessi
     assigned = gate.assign(contributions(spark, people(3, "A", 8)), PLAIN)
     with pytest.raises(PySparkException, match="below the minimum count"):
         shown(assigned.where("person not like '%-0'"))
+    weighed = gate.assign(contributions(spark, [group(2, "A", 8), group(1, "A", 8)]), WEIGHED)
+    with pytest.raises(PySparkException, match="below the minimum count"):
+        shown(weighed.where("persons > 1"), WEIGHED)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +312,10 @@ def test_publishing_fails_when_rows_were_filtered_after_assign(spark: SparkSessi
         {"minimum": 3},
         {"contributor": "day"},
         {"contributor": "gate_rung"},
+        {"contributor": None},
+        {"weight": "persons"},
+        {**COUNTED, "weight": "day"},
+        {**COUNTED, "aspects": {**ASPECTS, "column": "persons"}},
         {"rungs": []},
         {"rungs": [*LADDER, LADDER[0]]},
         {"rungs": [LADDER[1], LADDER[0]]},
@@ -287,7 +341,10 @@ def test_policy_needs_a_minimum_count() -> None:
 
 
 def random_rows(seed: int, days: int = 40) -> list[Row]:
-    """Days of differing density, for buses and the metro; a tenth of the rows have no contributor."""
+    """Days of differing density, for buses and the metro; a tenth of the rows have no contributor.
+
+    As groups, the rows speak for none to two persons each.
+    """
     rng = random.Random(seed)
     rows = []
     for day in range(days):
@@ -299,18 +356,26 @@ def random_rows(seed: int, days: int = 40) -> list[Row]:
                         who = [rng.choice([None, *range(9)] * 2 + [None]) for _ in range(rng.randint(0, busiest))]
                         names = [None if i is None else f"{kind}{day}{place}{hour}{i}" for i in who]
                         moved = [n if n is None or rng.random() < 0.8 else f"{kind}{day}{n[-1]}" for n in names]
-                        rows += [Row(kind, f"d{day:02}", place, hour, name, direction) for name in moved]
+                        where = (kind, f"d{day:02}", place, hour)
+                        rows += [Row(*where, name, direction, rng.choice([0, 1, 1, 2])) for name in moved]
     rng.shuffle(rows)
     return rows
 
 
+def persons_in(rows: Iterable[Row], policy: GatePolicy) -> int:
+    """Distinct persons, or those the rows speak for."""
+    if policy.weight:
+        return sum(row.persons or 0 for row in rows)
+    return len({row.person for row in rows} - {None})
+
+
 def size(rows: Iterable[Row], policy: GatePolicy) -> int:
-    """Distinct persons; with aspects, the least over the measured ones. All rows are of one kind."""
+    """Persons; with aspects, the least over the measured ones. All rows are of one kind."""
     rows = list(rows)
     if policy.aspects is None:
-        return len({row.person for row in rows} - {None})
+        return persons_in(rows, policy)
     measured = policy.aspects.measured[rows[0].kind]
-    return min(len({row.person for row in rows if row.direction == name} - {None}) for name in measured)
+    return min(persons_in((row for row in rows if row.direction == name), policy) for name in measured)
 
 
 def own_sizes(rows: list[Row], policy: GatePolicy) -> int:
@@ -375,7 +440,10 @@ class Gated(NamedTuple):
     cells: dict[Cell | None, list[Row]]
 
 
-@pytest.fixture(scope="module", params=[PLAIN, DIRECTED], ids=["plain", "directed"])
+POLICIES = {"plain": PLAIN, "directed": DIRECTED, "weighed": WEIGHED, "weighed_directed": WEIGHED_DIRECTED}
+
+
+@pytest.fixture(scope="module", params=POLICIES.values(), ids=POLICIES)
 def gated(spark: SparkSession, request: pytest.FixtureRequest) -> Gated:
     rows = random_rows(seed=1)
     assigned = gate.assign(contributions(spark, rows), request.param)
@@ -411,6 +479,29 @@ def test_published_and_suppressed_sums_make_the_totals(gated: Gated) -> None:
 def test_gate_does_the_same_when_rows_come_in_another_order(spark: SparkSession, gated: Gated) -> None:
     shuffled = contributions(spark, reversed(gated.rows)).repartition(5, "person")
     assert ordered(gate.assign(shuffled, gated.policy).collect()) == ordered(gated.assigned.collect())
+
+
+@pytest.mark.parametrize(
+    ("weighed", "counted"), [(WEIGHED, PLAIN), (WEIGHED_DIRECTED, DIRECTED)], ids=["weighed", "weighed_directed"]
+)
+def test_groups_go_where_their_persons_would_go_one_by_one(
+    spark: SparkSession, weighed: GatePolicy, counted: GatePolicy
+) -> None:
+    """What carries the guarantee over to weights. A group of nobody counts as a row without a contributor."""
+    groups = [row._replace(person=str(number)) for number, row in enumerate(random_rows(seed=2))]
+    each = [
+        row._replace(person=f"{row.person}/{number}" if row.persons else None)
+        for row in groups
+        for number in range(max(1, row.persons or 0))
+    ]
+    one_by_one = cells_of(gate.assign(contributions(spark, each), counted), counted)
+    found = cells_of(gate.assign(contributions(spark, groups), weighed), weighed)
+    assert found.keys() == one_by_one.keys()
+    for cell, rows in found.items():
+        assert sum(max(1, row.persons or 0) for row in rows) == len(one_by_one[cell])
+        assert {row.person for row in rows if row.persons} == {
+            row.person.partition("/")[0] for row in one_by_one[cell] if row.person
+        }
 
 
 # The adversary ---------------------------------------------------------------------------------------------------
@@ -473,8 +564,7 @@ def disclosed_under_one_key(
                     ),
                     name,
                 )
-                persons = len({row.person for row in members} - {None})
-                if 0 < persons < policy.minimum_count and np.allclose(vector @ projector, vector):
+                if 0 < persons_in(members, policy) < policy.minimum_count and np.allclose(vector @ projector, vector):
                     found.append((key, name))
     return found
 
@@ -491,7 +581,7 @@ def test_adversary_finds_no_small_group(gated: Gated) -> None:
     assert disclosed(gated.cells, gated.policy) == []
 
 
-@pytest.mark.parametrize("policy", [PLAIN, DIRECTED], ids=["plain", "directed"])
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 def test_adversary_finds_small_groups_when_nothing_is_absorbed(
     spark: SparkSession, policy: GatePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The declaration of a disclosure gate: minimum count, contributor, aspects and the ladder of rungs.
+"""The declaration of a disclosure gate: minimum count, who is counted, aspects and the ladder of rungs.
 
 Plain data, no Spark; `ronghe.privacy.gate` carries it out and says what it guarantees.
 """
@@ -54,14 +54,17 @@ class GatePolicy(Declaration):
     """How the contributions to one published table pass the gate.
 
     Attributes:
-        minimum_count: Least number of distinct contributors of a published cell (persons).
-        contributor: Column with the token of the person; null for none.
-        aspects: Counts to be held apart; without it, a cell's size is its contributors.
+        minimum_count: Least number of persons of a published cell.
+        contributor: Column with the token of the person; null for none. Each person counts once in a cell.
+        weight: Instead of `contributor`: column with the number of persons a row speaks for, where rows come
+            counted already and no person is in two of them.
+        aspects: Counts to be held apart; without it, a cell's size is its persons.
         rungs: The ladder, finest rung first.
     """
 
     minimum_count: int = Field(ge=2)
-    contributor: ColumnName
+    contributor: ColumnName | None = None
+    weight: ColumnName | None = None
     aspects: GateAspects | None = None
     rungs: tuple[Rung, ...] = Field(min_length=1)
 
@@ -78,8 +81,9 @@ class GatePolicy(Declaration):
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the gate reads."""
+        counted = tuple(name for name in (self.contributor, self.weight) if name)
         aspect = (self.aspects.column,) if self.aspects else ()
-        return (*self.key_columns, self.contributor, *aspect)
+        return (*self.key_columns, *counted, *aspect)
 
     def last_rung_with(self, key: str) -> int:
         """Return the position of the coarsest rung that has `key`; finer rungs determine it."""
@@ -97,8 +101,10 @@ class GatePolicy(Declaration):
 
     @model_validator(mode="after")
     def _check_columns(self) -> Self:
+        if (self.contributor is None) == (self.weight is None):
+            raise ValueError("say either `contributor` (a token per person) or `weight` (persons per row)")
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError("contributor, aspect column and keys must be different columns")
+            raise ValueError("contributor or weight, aspect column and keys must be different columns")
         if taken := sorted({GATE_RUNG, GRAIN_CODE} & set(self.columns)):
             raise ValueError(f"reserved for the gate: {taken}")
         for rung in self.rungs:

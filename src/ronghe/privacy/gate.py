@@ -7,13 +7,17 @@ upwards into "the rest of" a coarser key, so that the published sums stay comple
 
 **Input.** One row per contributing event (a swipe, an account). Every row carries the key columns
 of all rungs (never null), and a contributor: the token of a person, or null where there is none,
-in which case the row counts in the measures and adds no contributor.
+in which case the row counts in the measures and adds no contributor. Where a source counts before
+it delivers (a school's pupils), the policy names a `weight` instead: a row speaks for that many
+contributors, a whole number from 0 and never null. The rows of one aspect must be disjoint groups
+of persons, which only the maker of the contributions can see to (say, one row per school and term).
 
 **Cells.** A *ladder* is a list of rungs, finest first; each rung's keys roll up to the next one's.
 A cell is a rung plus a value of its keys, and holds a set of rows. Its size is its number of
-distinct contributors; where the policy declares aspects (say, directions), the least of these
-numbers over the aspects that are measured for its kind. A cell is *small* when its size is below
-`minimum_count`; a measured aspect in which nobody took part has size 0, so it is small too.
+distinct contributors, or the sum of its weights; where the policy declares aspects (say,
+directions), the least of these numbers over the aspects that are measured for its kind. A cell is
+*small* when its size is below `minimum_count`; a measured aspect in which nobody took part has size
+0, so it is small too.
 
 **Rule.** Every row starts in its cell of rung 0. Then, for each rung but the last:
 
@@ -36,6 +40,10 @@ small and were not lent. Then every sum, over any set of rung-0 cells and per as
 from these by addition and subtraction is a sum of whole published cells, and rests on at least
 `minimum_count` contributors. Reason: published cells are disjoint, none is small, sizes never
 shrink when cells are joined, and each of these totals is itself a sum of whole published cells.
+With weights the reason is the same: a sum of weights over disjoint groups *is* the number of distinct
+persons in them, as if each row stood there once for each of its persons under a token of his own,
+and no weight is below 0, so that joining cells shrinks no sum. A row is never split: its group is in
+one cell as a whole. (Tests give both forms of the same groups to the gate and get the same cells.)
 
 **Not protected:**
 
@@ -46,6 +54,9 @@ shrink when cells are joined, and each of these totals is itself a sum of whole 
   aspect; a narrower condition (`card_type = 'student'`) needs an aspect or a key of its own.
 - Differences between versions of one table over time.
 - Dominance: one contributor who makes up nearly all of a sum.
+- With weights, who stands behind a row: a cell may rest on a single row (a county's only school), and
+  then shows what that row says. Its persons are protected, as at least `minimum_count` of them; the
+  school is not one. A number of rows is a figure about things and may be shown beside.
 - Bounds: that a figure lies between two values, which follows from the rule itself.
 - Noise, where a contract declares it: added to what the gate lets through, elsewhere.
 """
@@ -56,6 +67,7 @@ from itertools import pairwise
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegralType
 
 from ronghe.contracts.gate import GATE_RUNG, GRAIN_CODE, SUPPRESSED, GatePolicy
 
@@ -87,15 +99,16 @@ def assign(contributions: DataFrame, policy: GatePolicy) -> DataFrame:
 
     Args:
         contributions: One row per contributing event, with at least `policy.columns`.
-        policy: Minimum count, contributor, aspects and ladder.
+        policy: Minimum count, contributor or weight, aspects and ladder.
 
     Returns:
         The input's rows and columns, and `gate_rung`: the name of the rung whose cell, for this
         row's keys, has the row; null where it is suppressed. Restricted, like its input.
 
     Raises:
-        GateError: A column is missing or already named `gate_rung`, a key is null, a row has a kind
-            or aspect that the policy does not declare, or a rung does not roll up to the next.
+        GateError: A column is missing or already named `gate_rung`, a key or weight is null, a weight
+            is below 0 or not of a whole number's type, a row has a kind or aspect that the policy does
+            not declare, or a rung does not roll up to the next.
     """
     _refuse_missing_columns(contributions, policy)
     pinned = contributions.localCheckpoint()
@@ -141,10 +154,7 @@ def publish(assigned: DataFrame, policy: GatePolicy, measures: Mapping[str, str]
         .groupBy(GATE_RUNG, *_visible_keys(policy))
         .agg(
             *(F.expr(sql).alias(name) for name, sql in measures.items()),
-            *(
-                F.count_distinct(F.when(seen, F.col(policy.contributor))).alias(name)
-                for name, seen in _aspect_tests(policy).items()
-            ),
+            *(_persons(policy, seen).alias(name) for name, seen in _aspect_tests(policy).items()),
         )
     )
     keys = [F.col(_KEY + key).alias(key) for key in policy.key_columns]
@@ -198,7 +208,7 @@ def audit(assigned: DataFrame, policy: GatePolicy, by: str | None = None) -> Dat
 def _climb(leaves: DataFrame, rows: DataFrame, position: int, policy: GatePolicy) -> DataFrame:
     """Move the small cells up to the rung at `position`, with the cells that they must absorb.
 
-    `leaves` has one row per rung-0 key: all keys, its number and own size (contributors), the position
+    `leaves` has one row per rung-0 key: all keys, its number and own size (persons), the position
     of the rung of the cell that it is in now, and that cell's size. Of the contributions (`rows`, with the
     number of their rung-0 key), only those of small cells and of the keys that these may have to
     absorb are looked at again.
@@ -251,32 +261,37 @@ def _visible_keys(policy: GatePolicy) -> list[Column]:
 
 
 def _sizes(rows: DataFrame, keys: tuple[str, ...], policy: GatePolicy, counted: Mapping[str, Column]) -> DataFrame:
-    """Return sizes (contributors, least over the measured aspects) of each value of `keys`.
-
-    In two steps, contributors then keys: several distinct counts in one step would copy every row.
+    """Return sizes (persons, least over the measured aspects) of each value of `keys`.
 
     Args:
         rows: Contributions.
         keys: Columns to size by, one row each.
-        policy: Contributor and aspects.
+        policy: Contributor or weight, and aspects.
         counted: Names of the sizes, each with the condition on the rows that count in it.
     """
     seen = {
-        (name, aspect): is_counted & is_aspect
+        name + aspect: is_counted & is_aspect
         for name, is_counted in counted.items()
         for aspect, is_aspect in _aspect_tests(policy).items()
     }
-    people = rows.groupBy(*keys, policy.contributor).agg(
-        *(F.bool_or(test).alias(name + aspect) for (name, aspect), test in seen.items())
-    )
-    is_person = F.col(policy.contributor).isNotNull()
-    counts = people.groupBy(*keys).agg(
-        *(F.count_if(F.col(name + aspect) & is_person).alias(name + aspect) for name, aspect in seen)
-    )
+    if policy.contributor:
+        # In two steps, contributors then keys: several distinct counts in one step would copy every row.
+        people = rows.groupBy(*keys, policy.contributor).agg(*(F.bool_or(test).alias(n) for n, test in seen.items()))
+        is_person = F.col(policy.contributor).isNotNull()
+        counts = people.groupBy(*keys).agg(*(F.count_if(F.col(name) & is_person).alias(name) for name in seen))
+    else:
+        counts = rows.groupBy(*keys).agg(*(_persons(policy, test).alias(name) for name, test in seen.items()))
     return counts.select(
         *keys,
         *(_least_measured(policy, counts=name).alias(name) for name in counted),
     )
+
+
+def _persons(policy: GatePolicy, counts: Column) -> Column:
+    """Aggregate to the number of persons in the rows that count."""
+    if policy.contributor:
+        return F.count_distinct(F.when(counts, F.col(policy.contributor)))
+    return F.coalesce(F.sum(F.when(counts, F.col(str(policy.weight)))), F.lit(0)).cast("long")
 
 
 def _aspect_tests(policy: GatePolicy) -> dict[str, Column]:
@@ -321,13 +336,26 @@ def _refuse_missing_columns(contributions: DataFrame, policy: GatePolicy) -> Non
 
 
 def _refuse_unfit_rows(rows: DataFrame, policy: GatePolicy) -> None:
-    """Refuse null keys, which no cell could hold, and aspects that nothing would protect."""
+    """Refuse null keys, which no cell could hold, unfit weights, and aspects that nothing would protect."""
     checks = [F.count_if(F.col(key).isNull()).alias(key) for key in policy.key_columns]
-    found = rows.agg(*checks, _undeclared_aspect(policy).alias("_gate_undeclared")).collect()[0]
+    unfit = _unfit_weight(rows, policy)
+    checks += [F.count_if(unfit).alias("_gate_unfit"), _undeclared_aspect(policy).alias("_gate_undeclared")]
+    found = rows.agg(*checks).collect()[0]
     if nulls := {key: found[key] for key in policy.key_columns if found[key]}:
         raise GateError(f"keys must not be null; rows with null per column: {nulls}")
+    if found["_gate_unfit"]:
+        raise GateError(f"'{policy.weight}' must be 0 or more in each row; it is not in {found['_gate_unfit']}")
     if found["_gate_undeclared"] is not None:
         raise GateError(f"the policy does not declare the aspect {found['_gate_undeclared']}")
+
+
+def _unfit_weight(rows: DataFrame, policy: GatePolicy) -> Column:
+    """Return whether a row's weight is no number of persons; a type that could hold half a person is refused."""
+    if policy.weight is None:
+        return F.lit(False)
+    if not isinstance(kind := rows.schema[policy.weight].dataType, IntegralType):
+        raise GateError(f"'{policy.weight}' must be a whole number of persons, not {kind.simpleString()}")
+    return F.col(policy.weight).isNull() | (F.col(policy.weight) < 0)
 
 
 def _undeclared_aspect(policy: GatePolicy) -> Column:
