@@ -81,7 +81,7 @@ def merge(records: DataFrame, divisions: DataFrame) -> DataFrame:
     return with_division(merged.withColumn("is_sole_trader", is_sole_trader), divisions, "founded_date")
 
 
-def with_division(frame: DataFrame, divisions: DataFrame, as_of: str) -> DataFrame:
+def with_division(frame: DataFrame, divisions: DataFrame, as_of: str | None = None) -> DataFrame:
     """Add the name a division code had on a day, and the code as of today.
 
     A code may have stood for several divisions, one after the other; validity is in whole years. Without a day the
@@ -90,7 +90,7 @@ def with_division(frame: DataFrame, divisions: DataFrame, as_of: str) -> DataFra
     Args:
         frame: rows with `division_code` and the day.
         divisions: `division_code`, `division_name`, `valid_from_year`, `valid_to_year`, `current_code`.
-        as_of: the column with the day.
+        as_of: the column with the day; none where the rows have no day on which their code was given.
 
     Returns:
         The rows with `division_name` and `current_division_code`, null where the code was not valid that year.
@@ -102,7 +102,7 @@ def with_division(frame: DataFrame, divisions: DataFrame, as_of: str) -> DataFra
         F.coalesce("valid_from_year", F.lit(0)).alias("meant_from"),
         F.coalesce("valid_to_year", F.lit(9999)).alias("meant_to"),
     )
-    year = F.year(as_of)
+    year = F.year(as_of) if as_of else F.lit(None).cast("int")
     valid = year.isNull() | year.between(F.col("meant_from"), F.col("meant_to"))
     joined = frame.join(F.broadcast(meaning), (F.col("division_code") == F.col("meant_code")) & valid, "left")
     # In a year of change two meanings are valid; the later one stands.

@@ -1,1 +1,1 @@
-"""The livelihood marts: passenger flow and social security, counted through the gate."""
+"""The livelihood marts: flows, accounts and pupils counted through the gate, and figures about networks."""

@@ -1,5 +1,6 @@
 """Administrative divisions of the simulated cities, with the years in which Guiyang's were in force."""
 
+import random
 from dataclasses import dataclass
 from datetime import date
 
@@ -59,3 +60,50 @@ NANJING = {
     "320117": 4,
     "320118": 3,
 }
+
+
+@dataclass(frozen=True)
+class District:
+    """A county-level division: its name, and where its offices are (WGS-84, to some 500 m)."""
+
+    name: str
+    longitude: float
+    latitude: float
+
+
+NANJING_DISTRICTS = {
+    "320102": District("玄武区", 118.798, 32.049),
+    "320104": District("秦淮区", 118.795, 32.039),
+    "320105": District("建邺区", 118.732, 32.003),
+    "320106": District("鼓楼区", 118.770, 32.066),
+    "320111": District("浦口区", 118.628, 32.059),
+    "320113": District("栖霞区", 118.909, 32.096),
+    "320114": District("雨花台区", 118.779, 31.991),
+    "320115": District("江宁区", 118.840, 31.953),
+    "320116": District("六合区", 118.821, 32.322),
+    "320117": District("溧水区", 119.028, 31.651),
+    "320118": District("高淳区", 118.892, 31.327),
+}
+# Codes given up in 2000, 2002 and 2013, which old records keep, and the one division that covers the place since.
+NANJING_ABOLISHED = {
+    "320103": "320104",
+    "320107": "320106",
+    "320112": "320116",
+    "320121": "320115",
+    "320122": "320111",
+    "320123": "320116",
+    "320124": "320117",
+    "320125": "320118",
+}
+_OLD_SHARE = 0.15
+
+
+def recorded_in_nanjing(today: str, rng: random.Random) -> str:
+    """Return the code under which something in a division of today was recorded: now and then one given up since."""
+    old = [code for code, successor in NANJING_ABOLISHED.items() if successor == today]
+    return rng.choice(old) if old and rng.random() < _OLD_SHARE else today
+
+
+def nanjing_today(code: str) -> str:
+    """Return the code of the division that covers the place today."""
+    return NANJING_ABOLISHED.get(code, code)

@@ -82,7 +82,7 @@ class Registrar:
         division, founded = self._draw_origin(earliest, latest)
         person = representative or draw_name(rng)
         return Organisation(
-            uscc=self._draw_uscc(_USCC_TYPE.get(kind, "91"), division.code),
+            uscc=self.draw_uscc(_USCC_TYPE.get(kind, "91"), division.code),
             name=self.draw_name(kind, division, person),
             kind=kind,
             representative=person,
@@ -119,7 +119,21 @@ class Registrar:
         rng = self._rng
         division = rng.choices(list(NANJING), list(NANJING.values()))[0]
         name = self._unused(lambda: _company_name(rng, "南京", "江苏"), self._names)
-        return Employer(self._draw_uscc("91", division), name)
+        return Employer(self.draw_uscc("91", division), name)
+
+    def draw_other_name(self, maker: Callable[[str], str]) -> str:
+        """Return a new name that `maker` gives to a brand: for bodies that are no enterprises."""
+        return self._unused(lambda: maker(_brand(self._rng)), self._names)
+
+    def draw_uscc(self, kind: str, division: str) -> str:
+        """Return a new code that begins with two signs for the kind of body and six for the division."""
+        rng = self._rng
+
+        def draw() -> str:
+            body = "MA" + "".join(rng.choice(USCC_ALPHABET) for _ in range(6))
+            return with_uscc_check(f"{kind}{division}{with_organisation_check(body)}")
+
+        return self._unused(draw, self._codes)
 
     def _draw_kind(self) -> str:
         return self._rng.choices(list(_KIND_WEIGHTS), list(_KIND_WEIGHTS.values()))[0]
@@ -134,15 +148,6 @@ class Registrar:
         first, last = max(earliest, division.since), min(latest, division.until)
         share = rng.random() ** (0.5 if division.successor is None else 1.0)
         return division, first + timedelta(days=int((last - first).days * share))
-
-    def _draw_uscc(self, kind: str, division: str) -> str:
-        rng = self._rng
-
-        def draw() -> str:
-            body = "MA" + "".join(rng.choice(USCC_ALPHABET) for _ in range(6))
-            return with_uscc_check(f"{kind}{division}{with_organisation_check(body)}")
-
-        return self._unused(draw, self._codes)
 
     def _unused(self, draw: Callable[[], str], used: set[str]) -> str:
         found = draw()

@@ -6,16 +6,22 @@ from pathlib import Path
 
 from ronghe.simulate.delivery import Window
 from ronghe.simulate.enterprises import write_enterprises
+from ronghe.simulate.pipe_assets import write_pipe_assets
+from ronghe.simulate.pipe_incidents import write_pipe_incidents
+from ronghe.simulate.schools import write_schools
 from ronghe.simulate.social_security import write_social_security
 from ronghe.simulate.stations import PLACES
 from ronghe.simulate.swipes import write_swipes
 from ronghe.simulate.truth import SimulationSummary, TruthLog
 
-# The register comes before the others: the truth about an organisation is the register's where it has any.
+# Registers come before the others: the truth about an organisation is the register's where it has any.
 WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_swipes,
     write_enterprises,
+    write_schools,
     write_social_security,
+    write_pipe_assets,
+    write_pipe_incidents,
 )
 
 
@@ -29,7 +35,7 @@ def simulate(
     days: int = 28,
     last_day: date = date(2026, 11, 22),
 ) -> SimulationSummary:
-    """Write one file per feed and day below `landing`, and what is true of them below `truth`.
+    """Write a file per feed and day, or week, below `landing`, and what is true of them below `truth`.
 
     The same arguments give the same bytes. Files of an earlier run with the same names are replaced; others stay.
 
@@ -38,9 +44,10 @@ def simulate(
         truth: folder of the truth (deliveries, defects, identifiers, organisations, places, summary).
         upstream: folder of the sources' own systems, which are asked (a database, what an API serves); by default
             `upstream` beside the truth.
-        scale: 1 gives about 430,000 swipes, 60,000 contributions and 10,000 registrations in 28 days.
+        scale: 1 gives about 430,000 swipes, 60,000 contributions, 32,000 pipe segments, 10,000 registrations, 6,000
+            schools and 6,000 pipe incidents in 28 days.
         seed: any number from 0; every feed draws from streams of its own below it.
-        days: number of days. Swipes, contributions, changes and defects grow with it; the register's stock does not.
+        days: number of days. Events, weekly snapshots and defects grow with it; the stock of a register does not.
         last_day: business date of the last day.
 
     Returns:

@@ -22,6 +22,7 @@ from ronghe.simulate.identity import USCC_ALPHABET, break_check, to_18
 from ronghe.simulate.organisations import Employer, employers
 from ronghe.simulate.persons import Person, canary_names, draw_persons
 from ronghe.simulate.randomness import stream, vector_stream
+from ronghe.simulate.schools import insuring_schools
 from ronghe.simulate.text import canonical, full_width, spell_code, spell_name
 from ronghe.simulate.truth import TruthLog
 
@@ -117,6 +118,7 @@ def _draw_accounts(window: Window) -> list[_Account]:
     persons = draw_persons(rng, max(_FEWEST_PERSONS, round(_PERSONS * window.factor)), _DOTS)
     rng.shuffle(persons)
     firms = employers(window.seed, window.scale, window.days[0])
+    firms += [Employer(str(school.uscc), school.name) for school in insuring_schools(window.seed, window.scale)]
     rng.shuffle(firms)
     weights = [(rank + 3) ** -0.7 for rank in range(len(firms))]
     hired = rng.choices(firms, weights, k=len(persons))

@@ -1,7 +1,7 @@
 """The swipe feed: CSV in GB18030, one file per service day."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from ronghe.simulate.defects import (
     quarantined,
     set_field,
 )
-from ronghe.simulate.delivery import AT_END, Entry, Feed, Sorter, Window
+from ronghe.simulate.delimited import ENCODING, as_delimited
+from ronghe.simulate.delivery import Entry, Feed, Sorter, Window
 from ronghe.simulate.files import write_atomically
 from ronghe.simulate.randomness import stream, vector_stream
 from ronghe.simulate.stations import DAMAGED_NAME, DAMAGED_STATION, MISSING_NAME, STOPS
@@ -23,7 +24,6 @@ from ronghe.simulate.trips import BUS_IN, METRO_IN, METRO_OUT, Swipes, travel
 from ronghe.simulate.truth import TruthLog
 
 FEED = Feed("shenzhen", "swipe", "swipe", "csv")
-ENCODING = "gb18030"
 COLUMNS = (
     *("卡号", "交易时间", "交易类型", "线路名称", "站点编码", "站点名称", "经度", "纬度", "设备编号"),
     *("交易金额", "结算日期"),
@@ -53,7 +53,9 @@ def write_swipes(window: Window, log: TruthLog) -> None:
             sorter.put(number, index, row, picks[number].get(index))
         first = last
         entries = sorter.take(number)
-        write_atomically(window.landing / FEED.path(day), _as_csv(entries, rng))
+        write_atomically(
+            window.landing / FEED.path(day), as_delimited(COLUMNS, entries, ",", lambda entry: _line(entry, rng))
+        )
         log.add_delivery(FEED, day, entries)
     used = np.unique(swipes.card).tolist()
     log.add_identifiers("card", (swipes.cards[card] for card in used))
@@ -120,13 +122,6 @@ def _rows(window: Window, day: int, swipes: Swipes, part: slice, rng: random.Ran
             f"{cents // 100}.{cents % 100:02d}",
             service_day,
         ]
-
-
-def _as_csv(entries: Sequence[Entry], rng: random.Random) -> bytes:
-    """Return the file; a record torn off at the end has no line end."""
-    lines = [",".join(COLUMNS).encode(ENCODING), *(_line(entry, rng) for entry in entries)]
-    torn_off = bool(entries) and entries[-1].position == AT_END
-    return b"\r\n".join(lines) + (b"" if torn_off else b"\r\n")
 
 
 def _line(entry: Entry, rng: random.Random) -> bytes:

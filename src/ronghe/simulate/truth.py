@@ -46,6 +46,7 @@ class TruthLog:
     _defects: list[dict[str, Any]] = field(default_factory=list)
     _identifiers: dict[str, set[str]] = field(default_factory=dict)
     _organisations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _facts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def add_delivery(self, feed: Feed, day: date, entries: Sequence[Entry]) -> None:
         """Note a file, its records' fates and its defects (records are numbered from 1)."""
@@ -80,6 +81,10 @@ class TruthLog:
             if known.get(name) is None:
                 known[name] = value
 
+    def add_facts(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Note what else is true of a domain; it goes to a file of that name."""
+        self._facts.setdefault(name, []).extend(rows)
+
     def summary(self, *, seed: int, scale: float, days: tuple[date, ...]) -> SimulationSummary:
         """Return the counts by feed, in the order in which feeds were written."""
         feeds = dict.fromkeys(delivery["feed"] for delivery in self._deliveries)
@@ -96,6 +101,7 @@ class TruthLog:
             ("defects", self._defects),
             ("organisations", organisations),
             ("places", self.places),
+            *sorted(self._facts.items()),
         ):
             text = "".join(f"{_json(row)}\n" for row in rows)
             write_atomically(folder / f"{name}.jsonl", text.encode())

@@ -48,9 +48,15 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     frame = frame.withColumns(empty) if empty else frame
     # Judged before positions move: half a position cannot be moved, and is not badly written.
     frame = frame.withColumn("reasons", _reasons(feed, table))
-    if feed.coordinate_system != "WGS-84" and "longitude" in table.column_names:
-        frame = with_wgs84(frame, "longitude", "latitude", feed.coordinate_system)
+    for longitude, latitude in _positions(table):
+        frame = with_wgs84(frame, longitude, latitude, feed.coordinate_system)
     return frame.select(*table.column_names, "business_date", "reasons", "record")
+
+
+def _positions(table: Table) -> list[tuple[str, str]]:
+    """Return the pairs of columns that hold positions: `longitude` and `latitude`, also with a prefix (`from_`)."""
+    prefixes = [name.removesuffix("longitude") for name in table.column_names if name.endswith("longitude")]
+    return [(f"{prefix}longitude", f"{prefix}latitude") for prefix in prefixes]
 
 
 def _filled(feed: Feed) -> dict[str, ColumnMap | None]:

@@ -1,0 +1,19 @@
+"""Divisions as of today: figures of many years side by side need one map."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+
+def as_of_today(frame: DataFrame, divisions: DataFrame) -> DataFrame:
+    """Return the rows with `division_code` as of today; a code whose successor is not certain stays as it is.
+
+    Args:
+        frame: rows with `division_code`.
+        divisions: `fused.division`. Of a code that stood for several divisions the newest counts.
+    """
+    newest = F.struct(F.coalesce("valid_to_year", F.lit(9999)), F.coalesce("valid_from_year", F.lit(0)))
+    today = divisions.groupBy("division_code").agg(F.max_by("current_code", newest).alias("code_of_today"))
+    code = F.coalesce("code_of_today", "division_code")
+    return (
+        frame.join(F.broadcast(today), "division_code", "left").withColumn("division_code", code).select(*frame.columns)
+    )
