@@ -9,7 +9,7 @@ a cell needs enough of both.
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ronghe.livelihood.divisions import as_of_today
+from ronghe.livelihood.divisions import in_current_divisions
 
 MEASURES = {
     "school_count": "count_if(role = 'pupil')",
@@ -35,12 +35,12 @@ def contributions(schools: DataFrame, divisions: DataFrame) -> DataFrame:
             F.struct("snapshot_date", "delivery_id", "record_number"),
         ).alias("last")
     )
-    today = as_of_today(standing.select("source_code", "term_code", "last.*"), divisions)
+    current = in_current_divisions(standing.select("source_code", "term_code", "last.*"), divisions)
     groups = F.array(
         F.struct(F.lit("pupil").alias("role"), F.col("pupil_count").alias("person_count")),
         F.struct(F.lit("teacher").alias("role"), F.col("teacher_count").alias("person_count")),
     )
-    return today.select(
+    return current.select(
         "source_code",
         "school_kind_code",
         "term_code",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ronghe.livelihood.divisions import as_of_today
+from ronghe.livelihood.divisions import in_current_divisions
 
 _INCIDENT = ("source_code", "incident_code")
 _CELL = ("source_code", "division_code", "asset_kind_code")
@@ -67,7 +67,7 @@ def as_table(states: DataFrame, lengths: DataFrame, divisions: DataFrame) -> Dat
     Returns:
         The rows of `mart.pipe_network`: on each day of a source, every network, and what happened outside of any.
     """
-    counted = _counted(as_of_today(_standing(states), divisions))
+    counted = _counted(in_current_divisions(_standing(states), divisions))
     days = states.select("source_code", "event_date").distinct()
     every = (
         days.join(lengths.select(*_CELL), "source_code").unionByName(counted.select("event_date", *_CELL)).distinct()
