@@ -9,7 +9,8 @@ from tests.oracles import database
 _CELLS = """
     CREATE TEMP TABLE cell AS
     WITH standing AS (
-        SELECT s.* FROM std_school s JOIN meta_delivery d USING (delivery_id) WHERE d.event_code = 'accepted'
+        SELECT * FROM std_school
+        WHERE delivery_id IN (SELECT delivery_id FROM meta_delivery WHERE event_code = 'accepted')
         QUALIFY row_number() OVER (PARTITION BY source_code, school_code, term_code
                                    ORDER BY snapshot_date DESC, delivery_id DESC, record_number DESC) = 1),
     today AS (

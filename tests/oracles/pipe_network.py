@@ -7,9 +7,10 @@ from tests.oracles import database, truth
 _TABLES = ("std.pipe_incident", "fused.asset", "fused.division", "mart.pipe_network", "meta.delivery")
 _RECOUNT = """
     WITH state AS (
-        SELECT i.*, timezone(z.zone, i.occurred_at)::DATE AS event_date
-        FROM std_pipe_incident i JOIN meta_delivery d USING (delivery_id) JOIN zone z USING (source_code)
-        WHERE d.event_code = 'accepted'),
+        SELECT i.*, timezone(z.zone, i.occurred_at::TIMESTAMPTZ)::DATE AS event_date,
+               epoch(ended_at::TIMESTAMPTZ) - epoch(occurred_at::TIMESTAMPTZ) AS seconds
+        FROM std_pipe_incident i JOIN zone z USING (source_code)
+        WHERE delivery_id IN (SELECT delivery_id FROM meta_delivery WHERE event_code = 'accepted')),
     today AS (
         SELECT division_code, current_code FROM fused_division
         QUALIFY row_number() OVER (PARTITION BY division_code ORDER BY coalesce(valid_to_year, 9999) DESC,
@@ -33,7 +34,7 @@ _RECOUNT = """
            count(*) FILTER (severity_code = 'major') AS major_count,
            count(*) FILTER (severity_code = 'serious') AS serious_count,
            count(*) FILTER (severity_code = 'extreme') AS extreme_count, count(i.ended_at) AS repaired_count,
-           round(avg(epoch(i.ended_at) - epoch(i.occurred_at)) / 3600, 6) AS mean_repair_hours,
+           round(avg(i.seconds) / 3600, 6) AS mean_repair_hours,
            round(any_value(n.km), 5)::DOUBLE AS network_km,
            round(count(i.incident_code) * 100 / nullif(any_value(n.km), 0), 4) AS rate
     FROM cell c

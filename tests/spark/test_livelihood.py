@@ -1,7 +1,6 @@
 """The livelihood marts: what is counted, which parts are due, and the trail of what was shown."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -212,25 +211,8 @@ def test_account_contributions_carry_what_the_gate_reads(spark: SparkSession) ->
 # Which parts are due -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def one_machine(spark: SparkSession) -> Iterator[None]:
-    """The engine's settings that matter to small tables: what delta-rs can read, few tasks, nothing compiled."""
-    own = {
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
-        # The gate's plans are compiled in its own tests; here that takes longer than everything else.
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    }
-    for name, value in own.items():
-        spark.conf.set(name, value)
-    yield
-    for name in own:
-        spark.conf.unset(name)
-
-
 @pytest.fixture
-def lake(spark: SparkSession, tmp_path: Path) -> Lake:
+def lake(spark: SparkSession, tmp_path: Path, one_machine: None) -> Lake:
     return Lake(Home(tmp_path).make(), catalogue(), spark)
 
 
