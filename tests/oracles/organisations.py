@@ -14,7 +14,7 @@ _LINKED = """
     LEFT JOIN fused_organisation c ON c.uscc = p.uscc
     LEFT JOIN fused_link_organisation_record r
       ON r.table_name = 'std.permit' AND r.delivery_id = p.delivery_id AND r.record_number = p.record_number
-    LEFT JOIN fused_organisation n USING (organisation_id)"""
+    LEFT JOIN fused_organisation n ON n.organisation_id = r.organisation_id"""
 _TABLES = (
     *("std.permit", "std.organisation", "std.social_security_account", "fused.organisation", "meta.delivery"),
     *("fused.link_organisation_record", "fused.link_organisation_source", "meta.link_review"),
@@ -78,4 +78,4 @@ def linkage_faults(home: Home) -> list[str]:
 
 
 def _rest(tables: duckdb.DuckDBPyConnection, one: str, other: str) -> list[Any]:
-    return tables.sql(f"({one}) EXCEPT ALL ({other})").fetchmany(20)
+    return tables.sql(f"({one}) EXCEPT ALL ({other})").limit(20).fetchall()

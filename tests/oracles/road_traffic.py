@@ -47,7 +47,9 @@ def road_traffic_faults(home: Home) -> list[str]:
         for row in tables.sql(
             f"SELECT * FROM ({_RECOUNT}) a FULL JOIN mart_road_traffic b USING ({_KEY}) "
             f"WHERE NOT coalesce({same}, false)"
-        ).fetchmany(20)
+        )
+        .limit(20)
+        .fetchall()
     ]
     counted, shown = tables.sql(
         "SELECT (SELECT sum(vehicle_count) FROM std_road_count SEMI JOIN "

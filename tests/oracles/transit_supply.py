@@ -34,7 +34,9 @@ def transit_supply_faults(home: Home) -> list[str]:
             "WHERE a.departure_count IS DISTINCT FROM b.departure_count OR NOT "
             "(a.headway_minutes IS NOT DISTINCT FROM b.headway_minutes OR "
             "abs(a.headway_minutes - b.headway_minutes) < 1e-6)"
-        ).fetchmany(20)
+        )
+        .limit(20)
+        .fetchall()
     ]
     shown = tables.sql("SELECT count(*) FROM mart_transit_supply").fetchall()[0][0]
     return faults if shown else [*faults, "transit supply: the mart is empty"]
