@@ -116,7 +116,7 @@ def _trips(week: int, scale: float) -> Iterator[_Trip]:
             order = numbers if direction == 0 else numbers[::-1]
             stops = tuple(f"{'S' if route[0] == 'M' else 'P'}{n:02d}-{direction}" for n in order)
             for number in range(count):
-                start = _FIRST + 60 * week + (_LAST - _FIRST) * number // count
+                start = _FIRST + 60 * week + (_LAST - _FIRST) * number // (count - 1)
                 yield _Trip(route, f"{route}-{direction}-{number:04d}", direction, start, stops)
 
 
