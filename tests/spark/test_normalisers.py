@@ -82,6 +82,7 @@ def test_names_are_closed() -> None:
         "single_space",
         "upper",
         "digits",
+        "seconds_of_day",
         "phone",
         "person_name",
         "resident_id",
@@ -116,6 +117,23 @@ def test_half_width_equals_nfkc_for_full_width_ascii(spark: SparkSession) -> Non
 @pytest.mark.parametrize(
     ("name", "cases"),
     [
+        (
+            "seconds_of_day",
+            {
+                "00:00:00": "0",
+                "6:05:09": "21909",
+                "24:00:00": "86400",
+                "25:10:05": "90605",
+                "100:00:00": "360000",
+                "08:60:00": "08:60:00",
+                "08:00:60": "08:00:60",
+                "08:00": "08:00",
+                "08:00:00\n": "08:00:00\n",
+                "-1:00:00": "-1:00:00",
+                "1:2:3:4": "1:2:3:4",
+                "90605": "90605",
+            },
+        ),
         ("half_width", {"\ufeff\u00a0 甲 乙 \u200b": "甲 乙", "①ｱ": "①ｱ", "": ""}),
         ("no_space", {" 9\u3000 1\u00a01\u200b0\t": "9110"}),
         ("single_space", {" 南山区 \u3000 深南\n大道\u200b1号 ": "南山区 深南 大道1号"}),
