@@ -189,7 +189,7 @@ def passenger_flow_faults(home: Home) -> list[str]:
                CASE WHEN place_kind_code = 'metro_station' THEN count(*) FILTER (direction = 'out') END AS out_count
         FROM cell WHERE rung < 4 GROUP BY 1, 2, 3, 4, 5"""
     columns = "place_kind_code, service_date, place_id, window_start_at, grain_code, in_count, out_count"
-    return _differences(tables, recount, f"SELECT {columns} FROM mart_passenger_flow") + _suppressed(
+    return differences(tables, recount, f"SELECT {columns} FROM mart_passenger_flow") + suppressed_faults(
         tables, "mart.passenger_flow", 4
     )
 
@@ -203,12 +203,12 @@ def social_security_faults(home: Home) -> list[str]:
                sum(employer_cny)::DECIMAL(18,2) AS employer_cny, sum(individual_cny)::DECIMAL(18,2) AS individual_cny
         FROM cell WHERE rung < 3 GROUP BY 1, 2, 3, 4"""
     columns = "division_code, contribution_month, scheme_code, grain_code, account_count, employer_cny, individual_cny"
-    return _differences(tables, recount, f"SELECT {columns} FROM mart_social_security") + _suppressed(
+    return differences(tables, recount, f"SELECT {columns} FROM mart_social_security") + suppressed_faults(
         tables, "mart.social_security", 3
     )
 
 
-def _differences(tables: duckdb.DuckDBPyConnection, one: str, other: str) -> list[str]:
+def differences(tables: duckdb.DuckDBPyConnection, one: str, other: str) -> list[str]:
     found = []
     for what, query in (("recounted", f"({one}) EXCEPT ALL ({other})"), ("shown", f"({other}) EXCEPT ALL ({one})")):
         found += [f"{what} only: {row}" for row in tables.sql(query).fetchall()]
@@ -217,7 +217,7 @@ def _differences(tables: duckdb.DuckDBPyConnection, one: str, other: str) -> lis
     return found
 
 
-def _suppressed(tables: duckdb.DuckDBPyConnection, table_id: str, last: int) -> list[str]:
+def suppressed_faults(tables: duckdb.DuckDBPyConnection, table_id: str, last: int) -> list[str]:
     """Compare what no cell covers with the newest audit of each part."""
     audited = tables.sql(
         f"SELECT coalesce(sum(record_count), 0) FROM meta_gate_audit "

@@ -54,6 +54,8 @@ _STATUS = {"在用": "ACTIVE", "暂停": "SUSPENDED", "取消": "WITHDRAWN"}
 _FUTURE_DAYS = 40
 
 _ITEMS = 1800
+# Fewer, and the defects of a short list would stop it.
+_FEWEST_ITEMS = 120
 _CSV_ITEMS, _JSON_ITEMS = 5 / 6, 2 / 3
 _CHANGED = 0.02
 
@@ -118,7 +120,7 @@ def write_service_items(window: Window, log: TruthLog) -> None:
 def _directory(seed: int, scale: float) -> list[_Item]:
     rng = stream(seed, "service item directory")
     found: dict[str, _Item] = {}
-    for number in range(max(30, round(_ITEMS * scale))):
+    for number in range(max(_FEWEST_ITEMS, round(_ITEMS * scale))):
         kind = rng.choices(list(_KINDS), _WEIGHTS)[0]
         department = rng.choice(list(_DEPARTMENTS))
         digits, subjects = _DEPARTMENTS[department]
