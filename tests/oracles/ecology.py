@@ -3,11 +3,12 @@
 from ronghe.home import Home
 from tests.oracles import database
 
-# GB 3095-2012 table 1, class 2, and GB 3838-2002 table 1, class III: unit, least, most, readings needed, readings a day.
+# GB 3095-2012 table 1, class 2, and GB 3838-2002 table 1, class III: unit, least, most, readings needed and full day.
 _PRINTED = """
     ('pm2_5', 'ug/m3', NULL, 75, 20, 24), ('pm10', 'ug/m3', NULL, 150, 20, 24), ('so2', 'ug/m3', NULL, 150, 20, 24),
     ('no2', 'ug/m3', NULL, 80, 20, 24), ('co', 'mg/m3', NULL, 4, 20, 24), ('o3', 'ug/m3', NULL, 160, 14, 24),
-    ('ph', '[pH]', 6, 9, 4, 6), ('dissolved_oxygen', 'mg/L', 5, NULL, 4, 6), ('permanganate_index', 'mg/L', NULL, 6, 4, 6),
+    ('ph', '[pH]', 6, 9, 4, 6), ('dissolved_oxygen', 'mg/L', 5, NULL, 4, 6),
+    ('permanganate_index', 'mg/L', NULL, 6, 4, 6),
     ('ammonia_nitrogen', 'mg/L', NULL, 1.0, 4, 6), ('total_phosphorus', 'mg/L', NULL, 0.2, 4, 6)"""
 _RECOUNT = f"""
     CREATE TEMP TABLE wanted AS

@@ -104,6 +104,12 @@ def draw_persons(rng: random.Random, count: int, dots: str) -> list[Person]:
     ]
 
 
+def draw_resident_id(rng: random.Random) -> str:
+    """Return an identity number of somebody born from 1960 to 2004 in a region that was there at the time."""
+    birth = date(1960, 1, 1) + timedelta(days=rng.randrange(45 * 365))
+    return with_resident_check(f"{rng.choice(_REGIONS)}{birth:%Y%m%d}{rng.randrange(1000):03d}")
+
+
 def _draw_resident_ids(rng: random.Random, count: int) -> list[str]:
     first_birth, last_birth = date(1960, 1, 1), date(2004, 12, 31)
     span = (last_birth - first_birth).days

@@ -7,14 +7,13 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ronghe.simulate.identity import USCC_ALPHABET, to_15, with_organisation_check, with_resident_check, with_uscc_check
-from ronghe.simulate.persons import draw_name, draw_phone
+from ronghe.simulate.identity import USCC_ALPHABET, to_15, with_organisation_check, with_uscc_check
+from ronghe.simulate.persons import draw_name, draw_phone, draw_resident_id
 from ronghe.simulate.text import full_width
 
 _DOTS = "·•．・"
 _ROADS = ("科技南路", "深南大道", "滨河大道", "红荔路", "布龙路", "龙岗大道", "宝安大道", "新洲路", "创业路", "梅观路")
 _ESTATES = ("阳光花园", "翠竹苑", "海天公寓", "荔园新村", "金湖大厦", "锦绣家园", "福民小区", "桃源居")
-_REGIONS = ("440301", "440304", "440305", "430121", "422822", "510121", "340421", "330122")
 _MAILS = ("163.com", "qq.com", "126.com", "sina.com.cn", "example.cn")
 _PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 _RESIDENT_CHECKS = "0123456789X"
@@ -50,15 +49,8 @@ def _landline(rng: random.Random) -> _Spelt:
     return (f"{spelt}转{rng.randint(100, 8999)}" if rng.random() < 0.15 else spelt), "landline", area + local
 
 
-def _resident(rng: random.Random) -> str:
-    region, year = rng.choice(_REGIONS), rng.randint(1950, 2005)
-    return with_resident_check(
-        f"{region}{year}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}{rng.randrange(1000):03d}"
-    )
-
-
 def _resident_id(rng: random.Random) -> _Spelt:
-    number = _resident(rng)
+    number = draw_resident_id(rng)
     spelt = rng.choice((number, number, f"{number[:6]} {number[6:14]} {number[14:]}", full_width(number)))
     if spelt.endswith("X") and rng.random() < 0.5:
         spelt = spelt.lower()
@@ -66,14 +58,15 @@ def _resident_id(rng: random.Random) -> _Spelt:
 
 
 def _short_id(rng: random.Random) -> _Spelt:
-    number = _resident(rng)
-    number = with_resident_check(f"{number[:6]}19{number[8:17]}")
-    short = to_15(number)
+    long = draw_resident_id(rng)
+    while long[6:8] != "19":
+        long = draw_resident_id(rng)
+    short = to_15(long)
     return short, "resident_id", short
 
 
 def _mistyped_id(rng: random.Random) -> _Spelt:
-    number = _resident(rng)
+    number = draw_resident_id(rng)
     wrong = _RESIDENT_CHECKS[(_RESIDENT_CHECKS.index(number[-1]) + rng.randint(1, 9)) % 11]
     return number[:-1] + wrong, "damaged_resident_id", number[:-1] + wrong
 
