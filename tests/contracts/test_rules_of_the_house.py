@@ -90,7 +90,7 @@ def touches_tables(path: Path) -> bool:
 
 def test_every_folder_of_code_is_looked_at() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in CODE} == {"src", "jobs", "dags", "plugins"}
-    assert {path.parent.name for path in TRANSFORMS} == {"fuse", "livelihood", "standardise", "privacy"}
+    assert {path.parent.name for path in TRANSFORMS} == {"fuse", "livelihood", "risk", "standardise", "privacy"}
 
 
 @pytest.mark.parametrize(

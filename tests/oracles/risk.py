@@ -30,7 +30,8 @@ _HOSTS = f"""
                coalesce((SELECT arg_max(e.exploit_probability, e.business_date) FROM std_exploit_prediction e
                          WHERE e.cve_code = w.cve AND e.business_date <= w.week), 0) AS p
         FROM weak w),
-    host_score AS (SELECT id, bool_or(listed) AS listed, max(p) AS p, 1 - product(1 - p) AS any_p FROM score GROUP BY id)
+    host_score AS (
+        SELECT id, bool_or(listed) AS listed, max(p) AS p, 1 - product(1 - p) AS any_p FROM score GROUP BY id)
     SELECT h.week AS period_end_date, h.region_code, count(*) AS hosts, sum(open_service_count) AS services,
            count(*) FILTER (has_open_database) AS databases, count(*) FILTER (is_end_of_life) AS ended,
            count(*) FILTER (control_service_count > 0) AS controls, count(*) FILTER (s.listed) AS listed,
@@ -59,7 +60,8 @@ _SIGHTINGS = f"""
     SELECT s.week AS period_end_date, t.region_code, sum(s.n) AS sightings
     FROM seen s JOIN std_threat_object t ON t.object_code = s.place GROUP BY ALL"""
 _SURVEY = f"""
-    SELECT {_WEEK} AS period_end_date, region_code AS unit_code, survey_indicator_code AS question, reported_value, base_value
+    SELECT {_WEEK} AS period_end_date, region_code AS unit_code, survey_indicator_code AS question, reported_value,
+           base_value
     FROM std_security_survey"""
 # Indicator: numerator, denominator (columns of the hosts' and sensors' counts), factor.
 _RATES = {
