@@ -27,8 +27,8 @@ claims what the data do not say.
    Marshall 1991), the more, the smaller the unit. Without this the smallest units swing between first and last.
 4. **Impute.** A missing value becomes the median of its tier and is flagged (`is_imputed`). What nobody was measured by
    is left out. A unit with too few measured indicators has a score and no rank (`is_ranked`).
-5. **Normalise** between two fixed goalposts to 1 (least risk) to 100. They do not move with the data, so a score changes
-   only when its unit does. A value beyond a goalpost is set to it and flagged (`is_clamped`).
+5. **Normalise** between two fixed goalposts to 1 (least risk) to 100. They do not move with the data, so a score
+   changes only when its unit does. A value beyond a goalpost is set to it and flagged (`is_clamped`).
 6. **Aggregate.** Weighted arithmetic means: of indicators in a family, of families in the index.
 7. **Rank** in each tier, 1 is the highest risk, after rounding: scores that are shown as equal share a rank.
 8. **Try the ranks.** The index is built again under weights drawn at random around the declared ones, and without each
