@@ -76,7 +76,9 @@ def write_network_events(window: Window, log: TruthLog) -> None:
         quarantined("unknown_region", "code:region_code", 40, set_field(_PLACE["fields.region_code"], "990000")),
         quarantined("impossible_severity", "range:severity_level", 20, set_field(_PLACE["alert.severity"], "0")),
     ]
-    write_records(window, log, FEED, window.days, rows, faults, json_lines(COLUMNS, _NUMBERS))
+    alerts = np.array([row[_PLACE["event_type"]] == "alert" for day in rows for row in day], dtype=bool)
+    encode = json_lines(COLUMNS, _NUMBERS)
+    write_records(window, log, FEED, window.days, rows, faults, encode, only={"impossible_severity": alerts})
     seen = (row[_PLACE[name]] for day in rows for row in day for name in ("src_ip", "dest_ip"))
     log.add_identifiers("ip_address", filter(None, seen))
 

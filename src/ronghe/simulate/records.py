@@ -2,13 +2,13 @@
 
 import json
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import numpy as np
 
-from ronghe.simulate.defects import Defect, Fault, Pick, choose
+from ronghe.simulate.defects import Defect, Fault, Mask, Pick, choose
 from ronghe.simulate.delivery import AT_END, Entry, Feed, Sorter, Window
 from ronghe.simulate.files import write_atomically
 from ronghe.simulate.randomness import stream, vector_stream
@@ -33,6 +33,7 @@ def write_records(
     encode: Callable[[Sequence[Entry], random.Random], bytes],
     *,
     repeated: int = 0,
+    only: Mapping[str, Mask] | None = None,
 ) -> None:
     """Write a file per day and note its truth.
 
@@ -45,10 +46,13 @@ def write_records(
         faults: what may be wrong with them.
         encode: makes a day's file of its records.
         repeated: so many records at the beginning of each day are the same on all days, and free of defects.
+        only: by kind of defect, the records (numbered through all days) that may have it.
     """
     sizes = [len(day) for day in rows]
     spared = np.concatenate([np.arange(size) < repeated for size in sizes])
-    picks = choose(faults, sizes, window.factor, vector_stream(window.seed, f"{feed.name} defects"), spared=spared)
+    picks = choose(
+        faults, sizes, window.factor, vector_stream(window.seed, f"{feed.name} defects"), spared=spared, only=only
+    )
     for later in picks[1:]:
         later.update(dict.fromkeys(range(repeated), _REPEATED))
     rng = stream(window.seed, f"{feed.name} rows")
