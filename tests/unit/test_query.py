@@ -266,6 +266,29 @@ def test_sql_prints_the_answer(lake: Home) -> None:
     assert (result.exit_code, result.stdout.split()) == (0, ["n", "42"])
 
 
+def test_sql_lists_the_tables_that_are_there(lake: Home) -> None:
+    lines = [line.split() for line in invoke("sql", "--tables").stdout.splitlines()]
+    assert [(line[0], line[1]) for line in lines] == [("mart.passenger_flow", "2"), ("safe.place", "2")]
+
+
+def test_sql_explains_a_table_before_it_is_built() -> None:
+    said = invoke("sql", "--schema", "mart.passenger_flow").stdout
+    for column in catalogue().table("mart.passenger_flow").columns:
+        assert column.description in said
+    assert "metro_station 地铁站" in said
+
+
+def test_sql_explains_no_table_of_the_restricted_half() -> None:
+    result = invoke("sql", "--schema", "std.swipe")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "'std.swipe'; there are" in result.stderr
+
+
+def test_help_of_sql_names_every_open_table() -> None:
+    said = invoke("sql", "--help").stdout
+    assert [t.id for t in catalogue().tables.values() if t.zone == "open" and t.id not in said] == []
+
+
 @pytest.mark.parametrize(
     "query",
     ["SELEC 1", "SELECT CAST(place_name AS INTEGER) FROM safe.place", "SELECT * FROM read_csv('/etc/hostname')"],

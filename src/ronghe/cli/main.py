@@ -4,9 +4,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ronghe.contracts import ContractError
 from ronghe.home import Home
@@ -120,30 +121,58 @@ def quarantine(
         show_quarantine(Home.find(), scope, records, limit)
 
 
-@app.command()
+_SQL_HELP = """Ask the open half of the lake in DuckDB's SQL: one query, or a shell without one.
+
+\b
+Three to start with:
+  ronghe sql --tables
+  ronghe sql --schema mart.passenger_flow
+  ronghe sql "SELECT place_kind_code, service_date, sum(in_count) AS entries
+              FROM mart.passenger_flow GROUP BY ALL ORDER BY ALL"
+
+\b
+Into a file, for a spreadsheet or a program:
+  ronghe sql -f csv "FROM safe.place" > places.csv
+
+More questions with their SQL: docs/queries.md. Instants are UTC; add INTERVAL 8 HOUR for Beijing time.
+
+\b
+Tables:
+"""
+
+
+class _SqlCommand(TyperCommand):
+    """A command whose help lists the tables that are declared, read when the help is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from ronghe.cli.query import table_list
+
+        with clear_errors():
+            self.help = _SQL_HELP + table_list()
+        super().format_help(ctx, formatter)
+
+
+@app.command(cls=_SqlCommand)
 def sql(
     query: Annotated[str | None, typer.Argument(help="A query; none: a shell.")] = None,
     output: Annotated[str, typer.Option("--format", "-f", help="table, csv or json.")] = "table",
+    tables: Annotated[bool, typer.Option("--tables", help="List the tables that are there, with their rows.")] = False,
+    schema: Annotated[str | None, typer.Option("--schema", metavar="TABLE", help="Explain a table.")] = None,
 ) -> None:
-    """Ask the open half of the lake in DuckDB's SQL.
+    """Ask the open half of the lake in DuckDB's SQL; list its tables, or explain one."""
+    from ronghe.cli.query import QueryError, describe, run_query, shell, tables_there
 
-    Tables are schemas and names: safe.organisation, safe.place, safe.division, mart.passenger_flow,
-    mart.social_security. In the shell, `.tables` lists them, `.schema mart.passenger_flow` explains one, `.quit`
-    leaves.
-
-    Examples:
-      ronghe sql "SELECT * FROM mart.passenger_flow LIMIT 5"
-
-      ronghe sql -f csv "SELECT service_date, sum(in_count) FROM mart.passenger_flow GROUP BY 1 ORDER BY 1"
-    """
-    from ronghe.cli.query import QueryError, run_query, shell
-
+    home = Home.find()
     with clear_errors():
         try:
-            if query is None:
-                shell(Home.find())
+            if tables:
+                sys.stdout.write(tables_there(home))
+            elif schema:
+                sys.stdout.write(describe(schema))
+            elif query is None:
+                shell(home)
             else:
-                sys.stdout.write(run_query(Home.find(), query, output))
+                sys.stdout.write(run_query(home, query, output))
         except QueryError as error:
             _end(str(error))
 

@@ -13,6 +13,8 @@ from ronghe.home import Home
 from ronghe.lake import Lake
 
 FORMATS = ("table", "csv", "json")
+_FEW_CODES = 12
+_EMPTY = "The open half is empty. Run the night first: `make run`, or `ronghe run`."
 
 
 class QueryError(RuntimeError):
@@ -54,7 +56,7 @@ def run_query(home: Home, query: str, output: str = "table") -> str:
     if output not in FORMATS:
         raise QueryError(f"format {output!r} is none of {', '.join(FORMATS)}")
     if not open_tables(home):
-        raise QueryError("The open half is empty. Run the night first: `make run`, or `ronghe run`.")
+        raise QueryError(_EMPTY)
     return _run(connect(home), query, output)
 
 
@@ -83,20 +85,52 @@ def _csv(names: list[str], rows: list[tuple[Any, ...]]) -> str:
     return text.getvalue()
 
 
+def table_list() -> str:
+    """Return every declared table of the open half with its titles, whether it was built or not."""
+    return "\n".join(f"  {t.id:24} {t.title} {t.title_zh}" for t in catalogue().tables.values() if t.zone == "open")
+
+
+def tables_there(home: Home) -> str:
+    """Return the tables of the open half that exist: rows, titles, what a row is.
+
+    Raises:
+        QueryError: none was built yet.
+    """
+    lake, there = Lake(home, catalogue()), open_tables(home)
+    if not there:
+        raise QueryError(_EMPTY)
+    lines = [f"{t.id:24} {lake.size(t.id)[0]:>12,} rows  {t.title} {t.title_zh}: {t.grain}" for t in there]
+    return "\n".join(lines) + "\n"
+
+
+def describe(table_id: str) -> str:
+    """Return what a table of the open half and its columns mean, built or not.
+
+    Raises:
+        QueryError: the open half has no such table; names those it has.
+    """
+    known = [t.id for t in catalogue().tables.values() if t.zone == "open"]
+    if table_id not in known:
+        raise QueryError(f"the open half has no table {table_id!r}; there are {', '.join(known)}")
+    return explain(table_id)
+
+
 def explain(table_id: str) -> str:
     """Return what a table and its columns mean."""
     table = catalogue().table(table_id)
     lines = [f"{table.id}: {table.description}", f"one row: {table.grain}", table.usage]
     for column in table.columns:
         unit = f" [{column.unit}]" if column.unit and column.unit != "1" else ""
-        lines.append(f"  {column.name:28} {column.physical_type:14} {column.description}{unit}")
+        codes = catalogue().codesets[column.codes].codes if column.codes else ()
+        known = f" ({', '.join(f'{c.code} {c.name_zh}' for c in codes)})" if codes and len(codes) <= _FEW_CODES else ""
+        lines.append(f"  {column.name:28} {column.physical_type:14} {column.description}{unit}{known}")
     return "\n".join(lines) + "\n"
 
 
 def shell(home: Home) -> None:
     """Read queries from the terminal, one statement up to a semicolon, until `.quit` or the end of the input."""
     if not open_tables(home):
-        raise QueryError("The open half is empty. Run the night first: `make run`, or `ronghe run`.")
+        raise QueryError(_EMPTY)
     connection = connect(home)
     _with_history(home)
     sys.stdout.write("DuckDB over the open half. `.tables` lists, `.schema TABLE` explains, `.quit` leaves.\n")
