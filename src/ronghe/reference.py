@@ -6,7 +6,7 @@ Equal declarations give equal text; a test compares it with what is committed.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ronghe.contracts import Catalogue, Column, Feed, Source, Table, Treatment
+from ronghe.contracts import Catalogue, Column, ColumnMap, Feed, Source, Table, Treatment
 from ronghe.contracts.classification import grade_of
 from ronghe.contracts.codeset import CodeSet
 
@@ -85,6 +85,15 @@ def _source(source: Source, found: Catalogue) -> str:
     return "\n\n".join(parts)
 
 
+def _factors(column: ColumnMap) -> list[str]:
+    """Return by what a number is multiplied: always alike, or by the unit that another column names."""
+    if column.factor is None:
+        return []
+    if isinstance(column.factor, float):
+        return [f"× {column.factor:g}"]
+    return [f"× {factor:g} where {column.factor.by} is {unit}" for unit, factor in column.factor.of.items()]
+
+
 def _feed(feed: Feed) -> str:
     reader = feed.reader
     facts = {
@@ -111,7 +120,7 @@ def _feed(feed: Feed) -> str:
                     [
                         *column.normalise,
                         *([code(column.format)] if column.format else []),
-                        *([f"× {column.factor:g}"] if column.factor is not None else []),
+                        *_factors(column),
                     ]
                 ),
                 column.classification,
