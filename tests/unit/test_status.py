@@ -33,7 +33,7 @@ def _prefixes(parts: list[ast.expr]) -> set[str]:
 
 def test_prefixes_are_found_where_they_are() -> None:
     assert {"required", "check", "range", "pattern", "future", "any_of"} <= prefixes(rules)
-    assert prefixes(standardiser) == {"format", "code"}
+    assert prefixes(standardiser) == {"format", "code", "unit"}
 
 
 def test_advice_covers_every_reason_and_no_other() -> None:

@@ -13,7 +13,7 @@ from ronghe.home import Home
 from ronghe.lake import Lake
 
 FORMATS = ("table", "csv", "json")
-_FEW_CODES = 12
+_FEW_CODES = 20
 _EMPTY = "The open half is empty. Run the night first: `make run`, or `ronghe run`."
 
 

@@ -106,7 +106,9 @@ def _owners(window: Window) -> list[str]:
     local = [found.uscc for found in employers(window.seed, window.scale, window.days[0]) if found.uscc[2:4] == "32"]
     rng = stream(window.seed, "pipe owners")
     registrar = Registrar(rng)
-    return rng.sample(local, _KNOWN_OWNERS) + [registrar.company(NANJING, "南京", "江苏").uscc for _ in range(_OTHER_OWNERS)]
+    return rng.sample(local, _KNOWN_OWNERS) + [
+        registrar.company(NANJING, "南京", "江苏").uscc for _ in range(_OTHER_OWNERS)
+    ]
 
 
 def _draw_segment(number: int, owners: Sequence[str], rng: random.Random) -> Segment:

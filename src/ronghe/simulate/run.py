@@ -32,6 +32,7 @@ from ronghe.simulate.vulnerabilities import write_exploit_predictions, write_kno
 WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_swipes,
     write_enterprises,
+    write_permits,
     write_schools,
     write_social_security,
     write_pipe_assets,
@@ -43,8 +44,6 @@ WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_security_surveys,
     write_threat_reports,
     write_risk_truth,
-    write_permits,
-    write_social_security,
     write_pois,
     write_service_offices,
     write_timetables,
@@ -103,7 +102,8 @@ def simulate(
     log = TruthLog()
     for write in WRITERS:
         write(window, log)
-    log.places.extend(place.as_truth() for place in PLACES)
+    for place in PLACES:
+        log.add_place("shenzhen", place.name, place.codes, place.kind, place.longitude, place.latitude)
     summary = log.summary(seed=seed, scale=scale, days=window.days)
     log.write(truth, summary)
     return summary

@@ -243,15 +243,7 @@ def _faults(days: Sequence[date]) -> list[Fault]:
 def _note_schools(log: TruthLog, schools: Sequence[School]) -> None:
     """Note the schools of accepted rows, as organisations and as places."""
     for school in schools:
-        log.places.append(
-            {
-                "name": school.name,
-                "codes": [school.code],
-                "kind": school.stage.code,
-                "longitude": school.longitude,
-                "latitude": school.latitude,
-            }
-        )
+        log.add_place(FEED.source, school.name, [school.code], school.stage.code, school.longitude, school.latitude)
         if school.uscc:
             facts = {
                 "name": school.name,

@@ -5,7 +5,6 @@ Coordinates are WGS-84, as public maps show them: the metro's to four decimals, 
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +29,6 @@ class Place:
     lines: tuple[str, ...]
     longitude: float
     latitude: float
-
-    def as_truth(self) -> dict[str, Any]:
-        """Return what the truth says of the place."""
-        return {
-            "source": "shenzhen",
-            "name": self.name,
-            "codes": list(self.codes),
-            "kind": self.kind,
-            "longitude": self.longitude,
-            "latitude": self.latitude,
-        }
 
     @cached_property
     def spellings(self) -> tuple[str, ...]:
