@@ -196,6 +196,68 @@ def test_instants_become_utc_by_the_clock_of_the_feed(spark: SparkSession, timez
     assert [rows[n]["reasons"] for n in (1, 2, 3, 4)] == [[], [], [], ["future:swiped_at"]]
 
 
+XX = "yyyy-MM-dd'T'HH:mm:ss[.SSSSSS][.SSS]XX"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [
+        ("epoch_seconds", ["1793578530", " 1793578530.000", "1793578530.25"]),
+        ("epoch_millis", ["1793578530000", "1793578530250"]),
+        ("yyyy-MM-dd'T'HH:mm:ssXX", ["2026-11-02T08:15:30+0800", "2026-11-01T18:15:30-0600", "2026-11-02T00:15:30Z"]),
+        ("yyyy-MM-dd HH:mm:ss XXX", ["2026-11-02 08:15:30 +08:00"]),
+        (XX, ["2026-11-02T08:15:30+0800", "2026-11-02T08:15:30.250+0800", "2026-11-01T18:15:30.250000-0600"]),
+        (
+            None,
+            [
+                "2026-11-02T08:15:30+08:00",
+                "2026-11-02T00:15:30Z",
+                "2026-11-02T00:15:30.25Z",
+                "2026-11-02 02:15:30+02:00",
+                "2026-11-02 06:15:30",
+                "2026-11-02T06:15:30.25",
+            ],
+        ),
+        ("yyyy-MM-dd'XZ'HH:mm:ss", ["2026-11-02XZ06:15:30"]),
+    ],
+    ids=str,
+)
+def test_an_instant_that_says_its_offset_is_not_moved_by_the_feeds_zone(
+    spark: SparkSession, pattern: str | None, texts: list[str]
+) -> None:
+    """All texts mean one instant, or a quarter of a second later; the feed's clock is two hours behind Shanghai's."""
+    feed = with_format("交易时间", pattern)
+    frame = judged(spark, feed, [{"交易时间": text} for text in texts])
+    rows = by_number(frame.withColumn("at", F.unix_micros("swiped_at")))
+    start = 1793578530_000_000
+    found = [rows[number]["at"] - start for number in range(1, len(texts) + 1)]
+    assert found == [250_000 if ".25" in text or text.endswith("250") else 0 for text in texts]
+
+
+def with_format(column: str, pattern: str | None) -> Feed:
+    feed = catalogue().feed(SWIPE)
+    columns = tuple(c.model_copy(update={"format": pattern}) if c.name == column else c for c in feed.columns)
+    return feed.model_copy(update={"timezone": "Asia/Urumqi", "columns": columns})
+
+
+def test_text_that_is_no_instant_is_unreadable(spark: SparkSession) -> None:
+    for pattern, text in [
+        ("epoch_seconds", "9" * 11),
+        ("epoch_seconds", "2026-11-02"),
+        ("epoch_millis", "soon"),
+        ("yyyy-MM-dd'T'HH:mm:ssXX", "2026-11-02T08:15:30"),
+    ]:
+        assert reasons(spark, with_format("交易时间", pattern), case={"交易时间": text}) == {
+            "case": ["format:swiped_at"]
+        }
+
+
+def test_the_day_of_an_instant_is_the_feeds(spark: SparkSession) -> None:
+    for pattern, text in (("epoch_seconds", "1793556000"), ("yyyy-MM-dd'T'HH:mm:ssXX", "2026-11-01T18:00:00Z")):
+        (row,) = judged(spark, with_format("结算日期", pattern), [{"结算日期": text}]).collect()
+        assert row["service_date"] == DAY
+
+
 def test_a_day_has_no_clock(spark: SparkSession) -> None:
     feed = catalogue().feed(SWIPE).model_copy(update={"timezone": "Asia/Urumqi"})
     (row,) = judged(spark, feed, [{}]).collect()

@@ -129,8 +129,9 @@ class UnitFactor(Declaration):
 class ColumnMap(Declaration):
     """How one source column becomes one canonical column, or why it does not.
 
-    `factor` multiplies a number into the canonical unit, always alike or by the unit the record names; `format` is a
-    Spark datetime pattern in the feed's zone.
+    `factor` multiplies a number into the canonical unit, always alike or by the unit the record names. `format` is a
+    Spark datetime pattern in the feed's zone, one that reads an offset (`XX`, `XXX`), or `epoch_seconds` or
+    `epoch_millis`, a number since 1970-01-01 UTC.
     """
 
     name: str

@@ -129,6 +129,18 @@ def phone(column: Column) -> Column:
     return F.substring(F.regexp_replace(digits(first), r"^(?:00)?86(?=1[0-9]{10}\z)", ""), 1, 12)
 
 
+@normaliser("seconds_of_day")
+def seconds_of_day(column: Column) -> Column:
+    """Bring a time of day to whole seconds since midnight: `24:30:00` of a timetable is 88200.
+
+    A GTFS time counts from noon minus twelve hours and goes on beyond midnight, so hours have no upper limit but their
+    three digits. Whatever has another shape is left as it is, for the format of the column to judge.
+    """
+    shape = rf"^[{_BLANK}]*([0-9]{{1,3}}):([0-5][0-9]):([0-5][0-9])[{_BLANK}]*\z"
+    hours, minutes, seconds = (F.regexp_extract(column, shape, n).try_cast("int") for n in (1, 2, 3))
+    return F.when(column.rlike(shape), (hours * 3600 + minutes * 60 + seconds).cast("string")).otherwise(column)
+
+
 @normaliser("person_name")
 def person_name(column: Column) -> Column:
     """Bring every separator inside a person's name to U+00B7, without spaces around it.

@@ -19,6 +19,7 @@ from ronghe.contracts.rules import row_rules
 from ronghe.contracts.source import UnitFactor
 from ronghe.privacy.keys import KeyStore
 from ronghe.standardise.coordinates import with_wgs84
+from ronghe.standardise.instants import read_day, read_instant
 from ronghe.standardise.normalisers import NORMALISERS
 from ronghe.standardise.tokens import key_frame, tokenise
 
@@ -111,9 +112,8 @@ def _typed(name: str, column: ColumnMap | None, feed: Feed, table: Table) -> Col
     if target.codes:
         return F.col(f"code__{name}")
     if target.logical_type in ("date", "timestamp"):
-        pattern = (column.format if column else None) or ("yyyy-MM-dd" if target.logical_type == "date" else None)
-        local = F.try_to_timestamp(text, F.lit(pattern)) if pattern else F.try_to_timestamp(text)
-        return local.cast("date") if target.logical_type == "date" else F.to_utc_timestamp(local, feed.timezone)
+        read = read_day if target.logical_type == "date" else read_instant
+        return read(text, column.format if column else None, feed.timezone)
     if target.logical_type == "string":
         return text
     return _number(text, target, _factor(column))
