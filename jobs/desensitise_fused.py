@@ -1,12 +1,13 @@
 """Take fused rows about organisations, places and divisions across to the open half, under their treatments.
 
-Reads:  the fused tables that safe tables cross from
-Writes: every safe table
+Reads:  the fused tables that safe tables cross from, meta.text_treatment
+Writes: every safe table, meta.text_treatment
 Usage:  python jobs/desensitise_fused.py
 Returns the number of safe tables written.
 """
 
 from ronghe.job import JobContext, job_main
+from ronghe.privacy.text.columns import RememberedTexts
 from ronghe.privacy.treatments import desensitise
 
 
@@ -15,8 +16,13 @@ def run(ctx: JobContext) -> int:
     lake, written = ctx.lake, 0
     for target in (table for table in ctx.catalogue.tables.values() if table.crosses):
         origin = ctx.catalogue.table(str(target.crosses))
-        fingerprint = lake.fingerprint(target.id, None, [origin.id], [origin])
-        written += lake.merge(target.id, desensitise(lake.read(origin.id), origin, target), fingerprint)
+        policies = [
+            ctx.catalogue.policy(p) for c in target.columns for p in sorted(origin.column(c.name).treatment.policies)
+        ]
+        fingerprint = lake.fingerprint(target.id, None, [origin.id], [origin, *policies])
+        if not lake.is_current(target.id, fingerprint):
+            safe = desensitise(lake.read(origin.id), origin, target, RememberedTexts(lake))
+            written += lake.merge(target.id, safe, fingerprint)
     return written
 
 

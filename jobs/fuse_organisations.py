@@ -10,8 +10,8 @@ from ronghe.fuse import organisations
 from ronghe.fuse.records import gather
 from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
+from ronghe.privacy.keyed_hash import key_frame
 from ronghe.privacy.keys import KeyStore
-from ronghe.standardise.tokens import key_frame
 
 RECORDS, REVIEW = "fused.link_organisation_record", "meta.link_review"
 LINKS, TARGET = "fused.link_organisation_source", "fused.organisation"

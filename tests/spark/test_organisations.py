@@ -10,7 +10,7 @@ from ronghe.contracts import catalogue
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.fuse import organisations
 from ronghe.fuse.divisions import division_rows
-from ronghe.standardise.tokens import key_frame
+from ronghe.privacy.keyed_hash import key_frame
 
 pytestmark = pytest.mark.spark
 

@@ -12,7 +12,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ronghe.standardise.tokens import hmac_sha256, key_frame, key_pads, tokenise
+from ronghe.privacy.keyed_hash import hmac_sha256, key_frame, key_pads
+from ronghe.standardise.tokens import tokenise
 
 pytestmark = pytest.mark.spark
 

@@ -17,6 +17,7 @@ from ronghe.contracts.faults import find_faults
 from ronghe.contracts.index import RiskIndex, read_index
 from ronghe.contracts.limits import LimitSet, read_limits
 from ronghe.contracts.linkage import Linkage, read_linkage
+from ronghe.contracts.policy import TextPolicy, read_policy
 from ronghe.contracts.source import SUFFIX, Feed, Source, read_feed
 from ronghe.contracts.table import Table, read_table
 
@@ -59,6 +60,7 @@ class Catalogue:
     linkages: dict[str, Linkage] = field(default_factory=dict)
     indices: dict[str, RiskIndex] = field(default_factory=dict)
     limits: dict[str, LimitSet] = field(default_factory=dict)
+    policies: dict[str, TextPolicy] = field(default_factory=dict)
     declared: dict[str, tuple[Expectation, ...]] = field(default_factory=dict)
     classification: Classification | None = None
 
@@ -104,6 +106,14 @@ class Catalogue:
             ContractError: there is none of that id; names the ones there are.
         """
         return _named(self.indices, index_id, "index")
+
+    def policy(self, policy_id: str) -> TextPolicy:
+        """Return a policy for text.
+
+        Raises:
+            ContractError: there is none of that id; names the ones there are.
+        """
+        return _named(self.policies, policy_id, "policy for text")
 
     def codeset(self, codeset_id: str) -> CodeSet:
         """Return a code set.
@@ -195,6 +205,7 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
         linkages=_load(folders, "schemas/linkage/*.yaml", read_linkage),
         indices=_load(folders, "schemas/indices/*.yaml", read_index),
         limits=_load(folders, "schemas/limits/*.yaml", read_limits),
+        policies=_load(folders, "schemas/policies/*.yaml", read_policy),
         declared=declared,
         classification=ladders[-1] if ladders else None,
     )

@@ -95,6 +95,7 @@ def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator
     for kind, name, known in (("code set", column.codes, found.codesets), ("check", column.check, CHECKS)):
         if name and name not in known:
             yield f"{where}: there is no {kind} {name!r}; there are {', '.join(known)}"
+    yield from _policy_faults(where, column, found)
     asked = [column.tokenise.day_column] if column.tokenise else []
     asked += _asked_columns(column.treatment)
     for name in asked:
@@ -108,6 +109,14 @@ def _grade_faults(where: str, column: Column, found: "Catalogue") -> Iterator[st
     for operator in operators(column.treatment):
         if operator not in allowed:
             yield f"{where}: {column.classification} may leave under {', '.join(allowed)}, and not under {operator}"
+
+
+def _policy_faults(where: str, column: Column, found: "Catalogue") -> Iterator[str]:
+    """Yield policies for text that are not there, or that a column that is no text asks for."""
+    for name in sorted(column.treatment.policies - set(found.policies)):
+        yield f"{where}: there is no policy for text {name!r}; there are {', '.join(found.policies)}"
+    if column.treatment.policies and column.logical_type != "string":
+        yield f"{where}: is {column.logical_type}; only text can be analysed"
 
 
 def _asked_columns(treatment: Treatment) -> list[str | None]:

@@ -19,8 +19,8 @@ class TextPattern(Declaration):
 
     `pattern` is a Python regular expression over the folded text (half width, digits of any script as 0-9), without
     regard to case; `~` stands for up to two separators (space, hyphen, `·`). A value that fails its `check` keeps
-    `failed_score`: it is less sure and never by itself unmasked. Words of `context` around the value raise the score. A value
-    that is not `bounded` may follow a letter or digit.
+    `failed_score`: it is less sure and never by itself unmasked. Words of `context` around the value raise the score.
+    A value that is not `bounded` may follow a letter or digit.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")

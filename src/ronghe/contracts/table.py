@@ -12,14 +12,15 @@ from ronghe.contracts.odcs import Grade, LogicalType, Property, TypeOptions, cus
 Layer = Literal["raw", "std", "fused", "safe", "mart", "meta"]
 Zone = Literal["restricted", "open"]
 Counted = Literal["persons", "things"]
-Operator = Literal["keep", "drop", "count", "redact", "replace", "mask", "hash"]
+Operator = Literal["keep", "drop", "count", "redact", "replace", "mask", "hash", "analyze"]
 
 
 class Treatment(Declaration):
     """What must happen to a value before it leaves the restricted half, in Presidio's words.
 
-    `keep`, `redact`, `replace`, `mask` and `hash` are Presidio operators with their own parameters. `drop` means that
-    the column does not leave; `count` means that it leaves only inside a count that passed the gate. `when` names a
+    `keep`, `redact`, `replace`, `mask` and `hash` are Presidio operators with their own parameters; `analyze` is its
+    analyzer under the policy for free text that its parameter `policy` names. `drop` means that the column does not
+    leave; `count` means that it leaves only inside a count that passed the gate. `when` names a
     boolean column of the same table: the treatment applies to its rows, `otherwise` to the others.
     """
 
@@ -37,7 +38,21 @@ class Treatment(Declaration):
     def _complete(self) -> "Treatment":
         if (self.when is None) != (self.otherwise is None):
             raise ValueError("a treatment with `when` needs `otherwise`, and the other way round")
+        if (self.operator == "analyze") != (self.policy is not None) or (self.policy and len(self.params) > 1):
+            raise ValueError("`analyze`, and only it, has one parameter: `policy`, the name of a policy for text")
         return self
+
+    @property
+    def policy(self) -> str | None:
+        """The policy for text that the treatment names, if it does."""
+        named = self.params.get("policy")
+        return str(named) if named is not None else None
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """The policies for text of the treatment and of the one for the other rows."""
+        own = frozenset({self.policy} if self.policy else ())
+        return own | (self.otherwise.policies if self.otherwise else frozenset())
 
 
 class Tokenise(Declaration):

@@ -40,7 +40,7 @@ def identified(records: DataFrame, keys: DataFrame, key_id: str) -> DataFrame:
 
     Args:
         records: gathered records with `uscc` and the attributes.
-        keys: the key as `tokens.key_frame` gives it.
+        keys: the key as `keyed_hash.key_frame` gives it.
         key_id: the key's id.
 
     Returns:

@@ -3,6 +3,8 @@
 A treatment is declared in Presidio's words and checked by Presidio's own validation; on a column it runs as an
 expression of the engine, five hundred times faster than a call for each value. `tests/spark/test_treatments.py` holds
 each expression against the operator it stands for. Null stays null: Presidio is never asked about a missing value.
+Free text is the exception: `analyze` runs Presidio itself in the engine's workers, on each distinct text once, before
+the expressions (`ronghe.privacy.text`).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +13,10 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ronghe.contracts import ContractError, Table, Treatment
+from ronghe.contracts import ContractError, Table, Treatment, catalogue
+from ronghe.contracts.checks import quoted
 from ronghe.privacy.operators import check_operator
+from ronghe.privacy.text.columns import FreshTexts, Texts
 
 Params = Mapping[str, Any]
 
@@ -51,31 +55,64 @@ EXPRESSIONS: dict[str, Callable[[Column, Params], Column]] = {
 }
 
 
-def expression(treatment: Treatment, column: Column) -> Column:
+def expression(treatment: Treatment, column: Column, analysed: Mapping[str, Column] | None = None) -> Column:
     """Return a column under its treatment.
+
+    Args:
+        treatment: what happens to the column.
+        column: the values.
+        analysed: the column's texts under each policy that the treatment names.
 
     Raises:
         ContractError: the treatment lets the column not leave, or Presidio refuses its parameters.
     """
-    if treatment.operator not in EXPRESSIONS:
-        raise ContractError(f"treatment {treatment.operator!r} lets no value leave; leave the column out")
-    check_operator(treatment.operator, treatment.params)
-    treated = EXPRESSIONS[treatment.operator](column, treatment.params)
+    if treatment.policy is not None:
+        if treatment.policy not in (analysed or {}):
+            raise ContractError(f"treatment 'analyze': nobody analysed the text under policy {treatment.policy!r}")
+        treated = (analysed or {})[treatment.policy]
+    else:
+        treated = _native(treatment, column)
     if treatment.when is None or treatment.otherwise is None:
         return treated
     # Neither branch is for a row of unknown kind: its value does not leave.
     applies = F.col(treatment.when)
-    return F.when(applies, treated).when(~applies, expression(treatment.otherwise, column))
+    return F.when(applies, treated).when(~applies, expression(treatment.otherwise, column, analysed))
 
 
-def desensitise(frame: DataFrame, origin: Table, target: Table) -> DataFrame:
+def _native(treatment: Treatment, column: Column) -> Column:
+    """Return a column under an operator that is an expression."""
+    if treatment.operator not in EXPRESSIONS:
+        raise ContractError(f"treatment {treatment.operator!r} lets no value leave; leave the column out")
+    check_operator(treatment.operator, treatment.params)
+    return EXPRESSIONS[treatment.operator](column, treatment.params)
+
+
+def desensitise(frame: DataFrame, origin: Table, target: Table, texts: Texts | None = None) -> DataFrame:
     """Return the rows of a restricted table as its safe counterpart holds them.
 
     Args:
         frame: rows of `origin`.
         origin: the restricted table; its columns say their treatment.
         target: the safe table; its columns are some of the origin's.
+        texts: who treats free text; by default every distinct text is analysed when the frame is computed.
     """
+    treatments = {c.name: origin.column(c.name).treatment for c in target.columns}
+    policies = sorted({policy for treatment in treatments.values() for policy in treatment.policies})
+    for number, policy in enumerate(policies):
+        columns = [name for name, treatment in treatments.items() if policy in treatment.policies]
+        frame = (texts or FreshTexts(catalogue())).treat(frame, columns, policy, _suffix(number))
     return frame.select(
-        *(expression(origin.column(c.name).treatment, F.col(c.name)).alias(c.name) for c in target.columns)
+        *(
+            expression(
+                treatment,
+                F.col(quoted(name)),
+                {policy: F.col(quoted(name + _suffix(policies.index(policy)))) for policy in treatment.policies},
+            ).alias(name)
+            for name, treatment in treatments.items()
+        )
     )
+
+
+def _suffix(number: int) -> str:
+    """Return what marks the columns of texts under one of the policies."""
+    return f"__treated_{number}"

@@ -17,11 +17,12 @@ from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.faults import PROVENANCE
 from ronghe.contracts.rules import row_rules
 from ronghe.contracts.source import UnitFactor
+from ronghe.privacy.keyed_hash import key_frame
 from ronghe.privacy.keys import KeyStore
 from ronghe.standardise.coordinates import with_wgs84
 from ronghe.standardise.instants import read_day, read_instant
 from ronghe.standardise.normalisers import NORMALISERS
-from ronghe.standardise.tokens import key_frame, tokenise
+from ronghe.standardise.tokens import tokenise
 
 # Prefix of a value's text before it is parsed, so that a fault can tell what was there from what was not.
 _TEXT = "text__"

@@ -12,12 +12,13 @@ from typing import Final
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
+from typing_extensions import override
 
 from ronghe.contracts.codeset import divisions
 from ronghe.contracts.policy import AddressRules
 from ronghe.privacy.text.folding import fold
-from ronghe.privacy.text.identifiers import LANGUAGE
 from ronghe.privacy.text.lac import Span
+from ronghe.privacy.text.results import LANGUAGE, result
 
 ADDRESS: Final = "CN_ADDRESS"
 _HAN: Final = r"[\u4e00-\u9fff]"
@@ -38,52 +39,50 @@ def division_names() -> frozenset[str]:
     return frozenset(names | short)
 
 
-class AddressRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has no types
+class AddressRecognizer(EntityRecognizer):
     """Finds the part of addresses below the district."""
 
     def __init__(self, rules: AddressRules) -> None:
         """Compile the rules."""
-        super().__init__(supported_entities=[ADDRESS], name="ChineseAddresses", supported_language=LANGUAGE)
+        super().__init__(supported_entities=[ADDRESS], supported_language=LANGUAGE)
         places, units = _any(rules.places), _any(rules.units)
-        unit = rf"(?:[ ]?第?(?:{_NUMBER}[ ]?[-#][ ]?)*{_NUMBER}[ ]?(?:#|{units})(?!线|文|令|机|码|牌|段|车|口)(?:[东西南北中左右]?[侧边]?(?={_NUMBER}))?)"
-        flat = r"(?:[ ]?[a-z]?[0-9]{1,4}(?:[ ]?-[ ]?[a-z0-9]{1,5}){1,3}(?![0-9])|[ ]?[a-z]?[0-9]{3,4}(?![0-9年月日元万个人次条户米点:.]))"
-        numbers = rf"(?:{unit}(?:{unit}|{flat}|[,·][ ]?(?={unit})|{_HAN}{{2,10}}?(?:{places}){unit})*|{flat})"
-        self._numbered = re.compile(
-            rf"(?P<place>{_HAN}{{1,{_LONGEST_PLACE}}}?(?:{places}|{units}))(?P<number>{numbers})", re.IGNORECASE
-        )
+        # 苑 alone ends a place, and 科苑路 is a road.
+        place = rf"(?:{places})(?:(?<![路街道巷])(?:大道|大街|路|街|巷|道))?"
+        not_a_unit = "(?!线|文|令|机|码|牌|段|车|口)"
+        beside = rf"(?:[东西南北中左右]?[侧边]?(?={_NUMBER}))?"
+        unit = rf"(?:[ ]?第?(?:{_NUMBER}[ ]?[-#][ ]?)*{_NUMBER}[ ]?(?:#|{units}){not_a_unit}{beside})"
+        dashed = r"[ ]?[a-z]?[0-9]{1,4}(?:[ ]?-[ ]?[a-z0-9]{1,5}){1,3}(?![0-9])"
+        flat = rf"(?:{dashed}|[ ]?[a-z]?[0-9]{{3,4}}(?![0-9年月日元万个人次条户米点:.]))"
+        levels = rf"{unit}(?:{unit}|{flat}|[,·][ ]?(?={unit})|{_HAN}{{2,10}}?(?:{places}){unit})*"
+        numbers = rf"(?:{levels}|{flat})"
+        name = rf"{_HAN}{{1,{_LONGEST_PLACE}}}?"
+        self._numbered = re.compile(rf"(?P<place>{name}(?:{place}|{units}))(?P<number>{numbers})", re.IGNORECASE)
         self._units = re.compile(rf"{unit}{{2,}}{flat}?|{unit}{flat}", re.IGNORECASE)
-        self._numbers = re.compile(numbers, re.IGNORECASE)
+        self._levels = re.compile(levels, re.IGNORECASE)
         self._place_end = re.compile(rf"(?:{places})$")
-        self._below = re.compile(
-            rf"{_HAN}{{1,10}}?(?:{places})(?:{_HAN}{{1,8}}?(?:{places})(?!{_HAN}{{0,1}}(?:边|上|旁|附近|有))){{0,2}}{numbers}?",
-            re.IGNORECASE,
-        )
-        self._labelled = re.compile(
-            rf"(?:{_any(rules.labels)})[ ]*(?:[:：]|[是为在于])[ ]*(?P<rest>[^,，。；;、!！\n()（）]{{2,60}})"
-        )
-        self._cued = re.compile(
-            rf"(?:{_any(rules.cues)})[ ]*[:：]?(?P<rest>{_HAN}{{1,{_LONGEST_PLACE}}}?(?:{places}){numbers}?)",
-            re.IGNORECASE,
-        )
+        further = rf"(?:{_HAN}{{1,8}}?{place}(?!{_HAN}{{0,1}}(?:边|上|旁|附近|有)))"
+        self._below = re.compile(rf"{_HAN}{{1,10}}?{place}{further}{{0,2}}{numbers}?", re.IGNORECASE)
+        link = r"[ ]*(?:[:：]|[是为在于])[ ]*"
+        rest = r"(?P<rest>[^,，。；;、!！\n()（）]{2,60})"
+        self._labelled = re.compile(rf"(?:{_any(rules.labels)}){link}{rest}")
+        self._cued = re.compile(rf"(?:{_any(rules.cues)})[ ]*[:：]?(?P<rest>{name}{place}{numbers}?)", re.IGNORECASE)
         self._start = re.compile(rf".*(?:{_any(rules.starts_after)})", re.DOTALL)
 
+    @override
     def load(self) -> None:
         """Nothing to load."""
 
+    @override
     def analyze(
         self, text: str, entities: Sequence[str] | None = None, nlp_artifacts: NlpArtifacts | None = None
     ) -> list[RecognizerResult]:
         """Return the parts of addresses below the district."""
         folded = fold(text)
         ends = _division_ends(folded)
-        found = [(span, _LABEL_SCORE) for span in self._after_labels(folded, ends)]
-        found += [(span, _SCORE) for span in self._with_numbers(folded, ends)]
-        found += [(span, _SCORE) for span in self._below_divisions(folded, ends)]
-        metadata = {
-            RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
-            RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
-        }
-        return [RecognizerResult(ADDRESS, *span, score, None, metadata) for span, score in found if span[0] < span[1]]
+        found = [(span, _LABEL_SCORE, "label") for span in self._after_labels(folded, ends)]
+        found += [(span, _SCORE, "number") for span in self._with_numbers(folded, ends)]
+        found += [(span, _SCORE, "division") for span in self._below_divisions(folded, ends)]
+        return [result(self, ADDRESS, span, score, rule) for span, score, rule in found if span[0] < span[1]]
 
     def _after_labels(self, text: str, ends: dict[int, int]) -> Iterator[Span]:
         for pattern in (self._labelled, self._cued):

@@ -16,12 +16,14 @@ from presidio_analyzer.nlp_engine import NlpArtifacts
 from presidio_anonymizer import AnonymizerEngine
 from presidio_anonymizer.entities import ConflictResolutionStrategy, OperatorConfig
 from presidio_anonymizer.entities import RecognizerResult as Finding
+from typing_extensions import override
 
 from ronghe.contracts.policy import TextPolicy
 from ronghe.privacy.operators import check_operator
 from ronghe.privacy.text.addresses import AddressRecognizer
-from ronghe.privacy.text.identifiers import LANGUAGE, IdentifierRecognizer
+from ronghe.privacy.text.identifiers import IdentifierRecognizer
 from ronghe.privacy.text.persons import LacNlpEngine, PersonRecognizer
+from ronghe.privacy.text.results import LANGUAGE
 
 _BATCH: Final = 512
 
@@ -33,7 +35,7 @@ class Treated(NamedTuple):
     counts: dict[str, int]
 
 
-class _ContextIsSeen(ContextAwareEnhancer):  # type: ignore[misc]  # presidio has no types
+class _ContextIsSeen(ContextAwareEnhancer):
     """Leaves scores as they are: Presidio's own looks for words among tokens, which Chinese text has none of.
 
     The recognizers weigh the signs around a value themselves.
@@ -42,6 +44,7 @@ class _ContextIsSeen(ContextAwareEnhancer):  # type: ignore[misc]  # presidio ha
     def __init__(self) -> None:
         super().__init__(0.0, 0.0, 0, 0)
 
+    @override
     def enhance_using_context(
         self,
         text: str,
@@ -90,7 +93,8 @@ class TextDesensitiser:
         """Return what Presidio's analyzer finds in each text; spans may overlap."""
         found = []
         for first in range(0, len(texts), _BATCH):
-            for text, artifacts in self._engine.process_batch(texts[first : first + _BATCH], LANGUAGE):
+            batch = texts[first : first + _BATCH]
+            for text, artifacts in zip(batch, self._engine.artifacts(batch), strict=True):
                 found.append(self.analyzer.analyze(text, LANGUAGE, self._entities, nlp_artifacts=artifacts))
         return found
 

@@ -1,27 +1,28 @@
-"""Identifiers with a shape: every pattern of a policy in one expression, one pass over the text.
+r"""Identifiers with a shape: every pattern of a policy in one expression, one pass over the text.
 
-A recognizer of Presidio like any other. Why not one `PatternRecognizer` each: thirty passes, and anchors (`\\b`) that
+A recognizer of Presidio like any other. Why not one `PatternRecognizer` each: thirty passes, and anchors (`\b`) that
 no Chinese text has, since a Han sign counts as part of a word.
 """
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from presidio_analyzer import AnalysisExplanation, EntityRecognizer, RecognizerResult
+from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
+from typing_extensions import override
 
 from ronghe.contracts.policy import TextPattern, TextPolicy
 from ronghe.privacy.text.checksums import CHECKSUMS
 from ronghe.privacy.text.folding import fold
+from ronghe.privacy.text.results import LANGUAGE, result
 
-LANGUAGE: Final = "zh"
 # What is sold or counted is no telephone: 15000000000.00元.
 _NO_AMOUNT: Final = r"(?!(?:\.\d+)?[ ,]?(?:万元|亿元|元|万|亿|美元|%|块钱))"
 _BETWEEN: Final = re.compile(r"[\s:;,.()\[\]'\"<>《》、是为叫:-]+$")
 
 
-class IdentifierRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has no types
+class IdentifierRecognizer(EntityRecognizer):
     """Finds the identifiers that a policy declares by patterns."""
 
     def __init__(self, policy: TextPolicy) -> None:
@@ -32,22 +33,24 @@ class IdentifierRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio 
         ]
         self._from: dict[int, re.Pattern[str]] = {}
         entities = list(dict.fromkeys(entity for entity, _ in self._patterns))
-        super().__init__(supported_entities=entities, name="ChineseIdentifiers", supported_language=LANGUAGE)
+        super().__init__(supported_entities=entities, supported_language=LANGUAGE)
 
+    @override
     def load(self) -> None:
         """Nothing to load."""
 
+    @override
     def analyze(
         self, text: str, entities: Sequence[str] | None = None, nlp_artifacts: NlpArtifacts | None = None
     ) -> list[RecognizerResult]:
         """Return what is found, in the order of the text; a match below the threshold gives way to the next pattern."""
         folded, at, found = fold(text), 0, []
         while match := self._alternatives(0).search(folded, at):
-            result = self._result(match, folded, entities)
-            if result is None:
+            made = self._result(match, folded, entities)
+            if made is None:
                 at = match.start() + 1
             else:
-                found.append(result)
+                found.append(made)
                 at = match.end()
         return found
 
@@ -61,26 +64,9 @@ class IdentifierRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio 
             entity, pattern = self._patterns[number]
             score, why = self._score(pattern, match, text)
             if score >= self._policy.threshold and (not entities or entity in entities):
-                return self._found(entity, pattern, match, score, why)
+                return result(self, entity, match.span(), score, pattern.name, why)
             match = self._alternatives(number + 1).match(text, start) if number + 1 < len(self._patterns) else None
         return None
-
-    def _found(
-        self, entity: str, pattern: TextPattern, match: re.Match[str], score: float, why: str
-    ) -> RecognizerResult:
-        explanation = AnalysisExplanation(
-            recognizer=self.name,
-            original_score=pattern.score,
-            pattern_name=pattern.name,
-            pattern=pattern.expression,
-            textual_explanation=why,
-        )
-        explanation.set_improved_score(score)
-        metadata: dict[str, Any] = {
-            RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
-            RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
-        }
-        return RecognizerResult(entity, match.start(), match.end(), score, explanation, metadata)
 
     def _score(self, pattern: TextPattern, match: re.Match[str], text: str) -> tuple[float, str]:
         """Return a value's score, and why: its check, the words around it, and the word right before it."""
@@ -106,8 +92,9 @@ class IdentifierRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio 
             tails = "|".join(map(re.escape, self._policy.latin_tails))
             before = rf"(?:(?<![0-9a-z]){cues})"
             after = rf"(?:(?![0-9a-z])|(?={tails})){_NO_AMOUNT}"
+            bounds = {True: (before, after), False: ("", "")}
             parts = [
-                rf"(?P<p{n}>{before if pattern.bounded else ''}(?:{pattern.expression}){after if pattern.bounded else ''})"
+                rf"(?P<p{n}>{bounds[pattern.bounded][0]}(?:{pattern.expression}){bounds[pattern.bounded][1]})"
                 for n, (_, pattern) in enumerate(self._patterns)
                 if n >= first
             ]

@@ -7,15 +7,16 @@ no newspaper prints, and names with `·` it finds less often than others, which 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts, NoOpNlpEngine
+from typing_extensions import override
 
 from ronghe.contracts.policy import PersonRules
 from ronghe.privacy.text.folding import fold
-from ronghe.privacy.text.identifiers import LANGUAGE
 from ronghe.privacy.text.lac import Span, loaded
+from ronghe.privacy.text.results import LANGUAGE, result
 
 PERSON: Final = "PERSON"
 _HAN: Final = r"[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -37,7 +38,7 @@ class NamedSpan:
     label_: str
 
 
-class LacNlpEngine(NoOpNlpEngine):  # type: ignore[misc]  # presidio has no types
+class LacNlpEngine(NoOpNlpEngine):
     """Presidio's engine without tokens, with the names that LAC finds, many texts at a time."""
 
     engine_name = "lac"
@@ -45,39 +46,56 @@ class LacNlpEngine(NoOpNlpEngine):  # type: ignore[misc]  # presidio has no type
     def __init__(self) -> None:
         super().__init__([{"lang_code": LANGUAGE, "model_name": "lac"}])
 
+    @override
     def load(self) -> None:
         """Load the network once in this process."""
         super().load()
         loaded()
 
+    @override
     def get_supported_entities(self) -> list[str]:
         """Return the one kind of entity."""
         return [PERSON]
 
+    def artifacts(self, texts: Sequence[str]) -> list[NlpArtifacts]:
+        """Return the artifacts of texts, which are looked at together, sorted by length."""
+        # The model knows `·` as the dot of names.
+        found = loaded().persons([fold(text) for text in texts])
+        made = []
+        for spans in found:
+            artifacts = self._create_empty_nlp_artifacts(LANGUAGE)
+            artifacts.entities = cast(Any, [NamedSpan(start, end, PERSON) for start, end in spans])
+            made.append(artifacts)
+        return made
+
+    @override
     def process_text(self, text: str, language: str) -> NlpArtifacts:
         """Return the artifacts of one text."""
-        return next(iter(self.process_batch([text], language)))[1]
+        return self.artifacts([text])[0]
 
-    def process_batch(
-        self, texts: Iterable[Any], language: str, batch_size: int = 1, n_process: int = 1, **kwargs: Any
-    ) -> Iterator[tuple[str, NlpArtifacts]]:
-        """Yield each text with its artifacts; all are looked at together, sorted by length."""
-        given = [str(text) for text in texts]
-        # The model knows `·` as the dot of names.
-        found = loaded().persons([fold(text) for text in given])
-        for text, spans in zip(given, found, strict=True):
-            artifacts = self._create_empty_nlp_artifacts(language)
-            artifacts.entities = [NamedSpan(start, end, PERSON) for start, end in spans]
-            yield text, artifacts
+    @override
+    def process_batch(  # type: ignore[override]  # as NoOpNlpEngine's own, which yields triples too
+        self,
+        texts: Iterable[str | tuple[str, Any]],
+        language: str,
+        batch_size: int = 1,
+        n_process: int = 1,
+        as_tuples: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[str, NlpArtifacts] | tuple[str, NlpArtifacts, Any]]:
+        """Yield each text with its artifacts and, of a pair, what came with it."""
+        pairs = [(str(item[0]), item[1:]) if as_tuples else (str(item), ()) for item in texts]
+        for (text, rest), artifacts in zip(pairs, self.artifacts([text for text, _ in pairs]), strict=True):
+            yield (text, artifacts, *rest)
 
 
-class PersonRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has no types
+class PersonRecognizer(EntityRecognizer):
     """Finds names by the rules of a policy and takes those of the engine."""
 
     def __init__(self, rules: PersonRules) -> None:
         """Compile the rules."""
         self._rules = rules
-        super().__init__(supported_entities=[PERSON], name="ChineseNames", supported_language=LANGUAGE)
+        super().__init__(supported_entities=[PERSON], supported_language=LANGUAGE)
         surname = f"(?:{_any(rules.compound_surnames)}|[{''.join(rules.surnames.split())}])"
         followed = rf"(?={_any(rules.followers)}|[^\u3400-\u9fff]|$)"
         given = rf"(?:{_HAN}{{1,2}}?{followed}|[某×x*X]{{1,2}}|{_HAN}{{1,2}}(?=[^\u3400-\u9fff]|$))"
@@ -93,9 +111,11 @@ class PersonRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has 
         longer = [word for word in rules.followers if len(word) > 1]
         self._after_name = re.compile(rf"{_any([*longer, *rules.titles])}|[的称说在是因于被把将和与及向对等]")
 
+    @override
     def load(self) -> None:
         """Nothing to load."""
 
+    @override
     def analyze(
         self, text: str, entities: Sequence[str] | None = None, nlp_artifacts: NlpArtifacts | None = None
     ) -> list[RecognizerResult]:
@@ -111,20 +131,7 @@ class PersonRecognizer(EntityRecognizer):  # type: ignore[misc]  # presidio has 
                 for span in nlp_artifacts.entities
                 if span.label_ == PERSON
             ]
-        return [
-            RecognizerResult(
-                PERSON,
-                start,
-                end,
-                score,
-                None,
-                {
-                    RecognizerResult.RECOGNIZER_NAME_KEY: f"{self.name}: {rule}",
-                    RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
-                },
-            )
-            for (start, end), score, rule in found
-        ]
+        return [result(self, PERSON, span, score, rule) for span, score, rule in found]
 
     def _several_parts(self, text: str) -> Iterator[Span]:
         """Yield names of several parts, without what stands before and behind them in the same run of signs."""
