@@ -34,6 +34,10 @@ def database(home: Home, *table_ids: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+# What rows of std tables stand: those of accepted deliveries.
+ACCEPTED = "delivery_id IN (SELECT delivery_id FROM meta_delivery WHERE event_code = 'accepted')"
+
+
 def paths_by_delivery(home: Home) -> dict[str, str]:
     rows = Lake(home, catalogue()).rows("meta.delivery", ["delivery_id", "path", "event_code"]).to_pylist()
     return {row["delivery_id"]: row["path"] for row in rows if row["event_code"] == "landed"}

@@ -1,7 +1,7 @@
 """A day's figures of air and water once more, from std and with the standards' limits as they are printed."""
 
 from ronghe.home import Home
-from tests.oracles import database
+from tests.oracles import ACCEPTED, database
 
 # GB 3095-2012 table 1, class 2, and GB 3838-2002 table 1, class III: unit, least, most, readings needed and full day.
 _PRINTED = """
@@ -16,10 +16,10 @@ _RECOUNT = f"""
     reading AS (
         SELECT r.*, l.place_id, (measured_at::TIMESTAMP + INTERVAL 8 HOUR) AS beijing,
                CASE WHEN reading_flag_code IN ('valid', 'below_detection') THEN reading_value::DOUBLE END AS v
-        FROM std_environment_reading r JOIN meta_delivery d USING (delivery_id)
+        FROM std_environment_reading r
         JOIN fused_link_place_source l ON l.source_code = r.source_code AND l.place_kind_code = r.place_kind_code
          AND l.place_code = r.place_code AND l.place_name = r.place_name
-        WHERE d.event_code = 'accepted'),
+        WHERE {ACCEPTED}),
     hourly AS (
         SELECT source_code, place_id, indicator_code, beijing::DATE AS reading_date, hour(beijing) AS h, v
         FROM reading),

@@ -3,7 +3,7 @@
 from math import asin, cos, radians, sin, sqrt
 
 from ronghe.home import Home
-from tests.oracles import database, truth
+from tests.oracles import ACCEPTED, database, truth
 
 _RADIUS_METRES, _EARTH_METRES = 300.0, 6_371_008.8
 
@@ -16,8 +16,7 @@ def event_faults(home: Home) -> list[str]:
     wanted = {
         (source, code)
         for source, code in tables.sql(
-            "SELECT DISTINCT source_code, incident_code FROM std_incident JOIN meta_delivery d USING (delivery_id) "
-            "WHERE d.event_code = 'accepted'"
+            f"SELECT DISTINCT source_code, incident_code FROM std_incident WHERE {ACCEPTED}"
         ).fetchall()
     }
     rows = tables.sql(
@@ -59,12 +58,11 @@ def service_item_faults(home: Home) -> list[str]:
         f"fused.service_item: {c}: {found[c]} sources, true are {n}" for c, n in known.items() if found.get(c, n) != n
     ]
     stale = tables.sql(
-        """
+        f"""
         SELECT f.item_code FROM fused_service_item f JOIN (
             SELECT item_code, arg_max(item_status_code, (snapshot_date, delivery_id, record_number)) AS status,
                    arg_max(owner_name, (snapshot_date, delivery_id, record_number)) AS owner
-            FROM std_service_item JOIN meta_delivery d USING (delivery_id)
-            WHERE d.event_code = 'accepted' GROUP BY 1) s USING (item_code)
+            FROM std_service_item WHERE {ACCEPTED} GROUP BY 1) s USING (item_code)
         WHERE f.item_status_code <> s.status OR f.owner_name <> s.owner"""
     ).fetchall()
     return faults + [f"fused.service_item: {code} is not in its newest state" for (code,) in stale]
@@ -80,11 +78,10 @@ def request_faults(home: Home) -> list[str]:
         "safe.service_request",
         "meta.delivery",
     )
-    newest = """
+    newest = f"""
         SELECT source_code, s.request_number, s.received_at, s.request_topic_code, s.division_code, i.item_code,
                s.request_status_code, s.satisfaction_code, s.request_text
-        FROM std_service_request s JOIN meta_delivery d USING (delivery_id)
-        LEFT JOIN fused_service_item i ON i.item_code = s.item_code WHERE d.event_code = 'accepted'
+        FROM std_service_request s LEFT JOIN fused_service_item i ON i.item_code = s.item_code WHERE {ACCEPTED}
         QUALIFY row_number() OVER (PARTITION BY source_code, request_number
                                    ORDER BY updated_at DESC, delivery_id DESC, record_number DESC) = 1"""
     shown = """

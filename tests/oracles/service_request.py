@@ -1,16 +1,16 @@
 """Requests counted again from std, and what a published figure may not tell."""
 
 from ronghe.home import Home
-from tests.oracles import database, differences, suppressed_faults
+from tests.oracles import ACCEPTED, database, differences, suppressed_faults
 
 # How an outsider attributes a request to a published cell: the finest one shown that covers it.
-_CELLS = """
+_CELLS = f"""
     CREATE TEMP TABLE cell AS
     WITH state AS (
         SELECT s.*, row_number() OVER (PARTITION BY source_code, request_number
                                        ORDER BY updated_at, delivery_id, record_number) AS nth,
                count(*) OVER (PARTITION BY source_code, request_number) AS states
-        FROM std_service_request s JOIN meta_delivery d USING (delivery_id) WHERE d.event_code = 'accepted'),
+        FROM std_service_request s WHERE {ACCEPTED}),
     request AS (
         SELECT source_code, request_number, min(received_date) FILTER (nth = 1) AS received_date,
                min(requester_token) FILTER (nth = 1) AS person, min(division_code) FILTER (nth = states) AS county,
