@@ -26,6 +26,10 @@ PERSONAL = (
     "sole_trader_uscc",
     "sole_trader_name",
     "account_number",
+    "bank_card",
+    "landline",
+    "mail",
+    "plate",
 )
 # Only what an identifier can be made of is compared; everything else in a text is a boundary.
 _DIGITS = re.compile(r"[0-9A-Z]{11,}")
