@@ -1,5 +1,6 @@
 """Great Expectations' suites: each holds every declared check, once, with its severity."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,13 @@ import pytest
 from ronghe.contracts import Catalogue, ContractError, catalogue
 from ronghe.contracts.catalogue import builtin_folder, load_catalogue
 from ronghe.contracts.expectations import Expectation, contract_expectations, overlap
+from ronghe.contracts.odcs import TypeOptions
 from ronghe.quality.checks import build_suite  # first: it tells Great Expectations not to phone home
 
 import great_expectations as gx  # isort: skip
 
 FOUND = load_catalogue((builtin_folder(),))
-CHECKED = [table.id for table in FOUND.tables.values() if table.layer == "std" or table.id in FOUND.declared]
+CHECKED = [t.id for t in FOUND.tables.values() if t.layer in ("std", "safe", "mart") or t.id in FOUND.declared]
 
 MEAN = Expectation(expectation="ExpectColumnMeanToBeBetween", kwargs={"column": "fare_cny", "min_value": 1})
 ROWS = Expectation(expectation="ExpectTableRowCountToBeBetween", kwargs={"min_value": 1})
@@ -62,6 +64,46 @@ def test_contract_says_key_nulls_codes_and_limits() -> None:
         ("ExpectColumnValuesToBeInSet", "swipe_kind_code"),
         ("ExpectColumnValuesToBeBetween", "fare_cny"),
     } <= said
+
+
+def test_contract_says_types_lengths_and_patterns() -> None:
+    table = FOUND.table("std.organisation")
+    column = table.column("address").model_copy(update={"options": TypeOptions(pattern="^.路", min_length=2)})
+    changed = table.model_copy(update={"columns": (column,), "any_of": (("address", "uscc"),), "primary_key": ()})
+    said = {e.expectation: e.kwargs for e in contract_expectations(changed, FOUND.codesets)}
+    assert said["ExpectColumnValuesToBeOfType"] == {"column": "address", "type_": "StringType"}
+    assert said["ExpectColumnValueLengthsToBeBetween"] == {"column": "address", "min_value": 2, "max_value": None}
+    assert said["ExpectColumnValuesToMatchRegex"] == {"column": "address", "regex": "^.路"}
+    condition = {"type": "nullity", "column": {"name": "uscc"}, "is_null": True}
+    assert said["ExpectColumnValuesToNotBeNull"] == {"column": "address", "row_condition": condition}
+
+
+@pytest.mark.parametrize("table_id", [t for t in CHECKED if t.startswith("mart.")])
+def test_mart_that_is_empty_warns_unless_it_is_said_otherwise(table_id: str) -> None:
+    asked = [e for e in FOUND.expectations(table_id) if e.expectation == ROWS.expectation]
+    assert len(asked) == 1
+    derived = contract_expectations(FOUND.table(table_id), FOUND.codesets)
+    assert [e.severity for e in derived if e.expectation == ROWS.expectation] == ["warn"]
+
+
+def test_declared_check_takes_the_place_of_a_warning_of_the_contract() -> None:
+    wanted = ROWS.model_copy(update={"kwargs": {"min_value": 100}})
+    found = replace(FOUND, declared={**FOUND.declared, "mart.passenger_flow": (wanted,)})
+    asked = [e for e in found.expectations("mart.passenger_flow") if e.expectation == ROWS.expectation]
+    assert asked == [wanted]
+    assert overlap((wanted,), contract_expectations(FOUND.table("mart.passenger_flow"), FOUND.codesets)) == ()
+
+
+@pytest.mark.parametrize("table_id", CHECKED)
+def test_every_column_has_a_check_of_its_type(table_id: str) -> None:
+    checks = FOUND.expectations(table_id)
+    typed = [e.kwargs["column"] for e in checks if e.expectation == "ExpectColumnValuesToBeOfType"]
+    assert typed == list(FOUND.table(table_id).column_names)
+
+
+def test_name_of_a_check_is_of_its_kind_and_arguments_alone() -> None:
+    assert ROWS.check_id == ROWS.model_copy(update={"severity": "warn"}).check_id
+    assert len({ROWS.check_id, MEAN.check_id, MEAN.model_copy(update={"kwargs": {"column": "x"}}).check_id}) == 3
 
 
 def test_overlap_names_what_is_said_twice() -> None:
