@@ -49,6 +49,11 @@ class Home:
         return self.root / "open" / "docs"
 
     @property
+    def releases(self) -> Path:
+        """Data packages of the extracts: `<extract>/<release id>/`, and `<extract>/current.json`."""
+        return self.root / "open" / "releases"
+
+    @property
     def service(self) -> Path:
         """State files, keys, Airflow's own files and logs."""
         return self.root / "service"
@@ -62,6 +67,16 @@ class Home:
     def logs(self) -> Path:
         """Logs without row content."""
         return self.service / "logs"
+
+    @property
+    def lineage(self) -> Path:
+        """OpenLineage events: which job read and wrote which tables; names and counts only."""
+        return self.service / "lineage"
+
+    @property
+    def metrics(self) -> Path:
+        """Figures for Prometheus, as files its node exporter reads."""
+        return self.service / "metrics"
 
     @property
     def truth(self) -> Path:

@@ -8,7 +8,7 @@ the same commit as the data, so a write that was done is never done again, whoev
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -46,15 +46,35 @@ class Part:
         return f"{quoted(self.column)} IN ({', '.join(literal(value) for value in self.values)})"
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A table as it stands at one moment: `version` is the last one that changed rows."""
+
+    version: int
+    rows: int
+    dataset: "ds.Dataset"
+
+
+@dataclass
+class Accesses:
+    """What was read and written through a lake: the table's version at its first read, and after its last write."""
+
+    read: dict[str, int] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+
+
 # The rooms whose code decides what a row says; a change elsewhere rebuilds nothing.
 _ROW_MAKERS = ("contracts", "ingest", "standardise", "fuse", "privacy", "livelihood", "risk")
 
 
 @cache
-def code_version() -> str:
-    """Return the package's version and a hash of the code that makes rows: a changed rule is a new fingerprint."""
+def code_version(*rooms: str) -> str:
+    """Return the package's version and a hash of the code that makes rows, or of the given rooms' code.
+
+    A changed rule is a new fingerprint.
+    """
     content = hashlib.sha256()
-    for room in _ROW_MAKERS:
+    for room in rooms or _ROW_MAKERS:
         for path in sorted((Path(__file__).parent / room).rglob("*.py")):
             content.update(path.read_bytes())
     return f"{__version__}+{content.hexdigest()[:16]}"
@@ -86,6 +106,7 @@ class Lake:
         self.home = home
         self.catalogue = catalogue
         self._spark = spark
+        self.accesses = Accesses()
 
     @property
     def spark(self) -> "SparkSession":
@@ -116,13 +137,27 @@ class Lake:
         wanted = list(columns or self.catalogue.table(table_id).column_names)
         if not self.exists(table_id):
             return pa.table({name: pa.array([], pa.string()) for name in wanted})
-        return DeltaTable(self.path(table_id)).to_pyarrow_table(columns=wanted)
+        table = DeltaTable(self.path(table_id))
+        self.accesses.read.setdefault(table_id, int(table.version()))
+        return table.to_pyarrow_table(columns=wanted)
 
     def dataset(self, table_id: str) -> "ds.Dataset":
         """Return a table as an Arrow dataset, read as far as it is asked for."""
         from deltalake import DeltaTable
 
-        return DeltaTable(self.path(table_id)).to_pyarrow_dataset()
+        table = DeltaTable(self.path(table_id))
+        self.accesses.read.setdefault(table_id, int(table.version()))
+        return table.to_pyarrow_dataset()
+
+    def snapshot(self, table_id: str) -> Snapshot:
+        """Return a table at its newest version, held there while it is read: later writes do not show."""
+        from deltalake import DeltaTable
+
+        table = DeltaTable(self.path(table_id))
+        newest = int(table.version())
+        self.accesses.read.setdefault(table_id, newest)
+        commits = (commit for commit in table.history() if int(commit["version"]) <= newest)
+        return Snapshot(_last_change(commits), int(table.count()), table.to_pyarrow_dataset())
 
     def size(self, table_id: str) -> tuple[int, int]:
         """Return a table's number of rows, from its log, and its newest version."""
@@ -137,10 +172,7 @@ class Lake:
 
         if not self.exists(table_id):
             return -1
-        for commit in DeltaTable(self.path(table_id)).history():
-            if not str(commit.get("operation")).startswith(_MAINTENANCE) and not _changed_nothing(commit):
-                return int(commit["version"])
-        return -1
+        return _last_change(DeltaTable(self.path(table_id)).history())
 
     def is_done(self, table_id: str, fingerprint: str) -> bool:
         """Say whether a write with this fingerprint is in the table."""
@@ -189,6 +221,8 @@ class Lake:
         """Return a table; one that was declared and not yet written is empty."""
         if not self.exists(table_id):
             return self.spark.createDataFrame([], schema_ddl(self.catalogue.table(table_id)))
+        if table_id not in self.accesses.read:
+            self.accesses.read[table_id] = self._newest(table_id)
         return self.spark.read.format("delta").load(self.path(table_id))
 
     def append(self, table_id: str, frame: "DataFrame", fingerprint: str) -> bool:
@@ -223,6 +257,7 @@ class Lake:
             .save(self.path(table_id))
         )
         crash_point(f"{table_id}:after")
+        self.accesses.written[table_id] = self._newest(table_id)
         return True
 
     @_again_after_conflict
@@ -256,6 +291,7 @@ class Lake:
             self.spark.conf.unset("spark.databricks.delta.write.txnVersion")
             self.spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
         crash_point(f"{table_id}:after")
+        self.accesses.written[table_id] = self._newest(table_id)
         return True
 
     def _transaction(self, table_id: str, fingerprint: str) -> str:
@@ -269,11 +305,34 @@ class Lake:
             self.spark.sql(create_table(table, self.path(table_id), self.catalogue.codesets)).collect()
         return table
 
+    def _newest(self, table_id: str) -> int:
+        from deltalake import DeltaTable
+
+        return int(DeltaTable(self.path(table_id), without_files=True).version())
+
+    def written_rows(self, table_id: str, version: int) -> int | None:
+        """Return how many rows the commit of a version wrote, none where Delta does not say."""
+        from deltalake import DeltaTable
+
+        for commit in DeltaTable(self.path(table_id), without_files=True).history(20):
+            if int(commit["version"]) == version:
+                count = (commit.get("operationMetrics") or {}).get("numOutputRows")
+                return int(count) if count is not None else None
+        return None
+
     def maintain(self, table_id: str) -> None:
         """Compact small files, and remove files no version of the retention period needs."""
         where = f"delta.{quoted(self.path(table_id))}"
         self.spark.sql(f"OPTIMIZE {where}").collect()
         self.spark.sql(f"VACUUM {where}").collect()
+
+
+def _last_change(commits: "Iterable[dict[str, Any]]") -> int:
+    """Return the newest version that changed rows, or -1; commits come newest first."""
+    for commit in commits:
+        if not str(commit.get("operation")).startswith(_MAINTENANCE) and not _changed_nothing(commit):
+            return int(commit["version"])
+    return -1
 
 
 def _changed_nothing(commit: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ Pure Python: importing it starts no engine and imports neither Spark nor Airflow
 
 from ronghe.contracts.base import ContractError
 from ronghe.contracts.catalogue import Catalogue, catalogue, load_feeds, load_sources
+from ronghe.contracts.extract import Extract
 from ronghe.contracts.source import ColumnMap, Feed, Reader, Source
 from ronghe.contracts.table import Column, Table, Treatment
 
@@ -13,6 +14,7 @@ __all__ = [
     "Column",
     "ColumnMap",
     "ContractError",
+    "Extract",
     "Feed",
     "Reader",
     "Source",

@@ -13,6 +13,7 @@ from ronghe.contracts.codeset import CodeSet, read_codeset
 from ronghe.contracts.ddl import raw_table
 from ronghe.contracts.element import Element, read_elements
 from ronghe.contracts.expectations import Expectation, contract_expectations, read_expectations
+from ronghe.contracts.extract import Extract, read_extract
 from ronghe.contracts.faults import find_faults
 from ronghe.contracts.index import RiskIndex, read_index
 from ronghe.contracts.limits import LimitSet, read_limits
@@ -61,6 +62,7 @@ class Catalogue:
     indices: dict[str, RiskIndex] = field(default_factory=dict)
     limits: dict[str, LimitSet] = field(default_factory=dict)
     policies: dict[str, TextPolicy] = field(default_factory=dict)
+    extracts: dict[str, Extract] = field(default_factory=dict)
     declared: dict[str, tuple[Expectation, ...]] = field(default_factory=dict)
     classification: Classification | None = None
 
@@ -122,6 +124,14 @@ class Catalogue:
             ContractError: there is none of that id; names the ones there are.
         """
         return _named(self.codesets, codeset_id, "code set")
+
+    def extract(self, extract_id: str) -> Extract:
+        """Return an extract.
+
+        Raises:
+            ContractError: there is none of that id; names the ones there are.
+        """
+        return _named(self.extracts, extract_id, "extract")
 
     def feeds_of(self, source_code: str) -> tuple[Feed, ...]:
         """Return the feeds of one source, in the order of their ids."""
@@ -206,6 +216,7 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
         indices=_load(folders, "schemas/indices/*.yaml", read_index),
         limits=_load(folders, "schemas/limits/*.yaml", read_limits),
         policies=_load(folders, "schemas/policies/*.yaml", read_policy),
+        extracts=_load(folders, "schemas/extracts/*.yaml", read_extract),
         declared=declared,
         classification=ladders[-1] if ladders else None,
     )

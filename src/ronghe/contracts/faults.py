@@ -7,6 +7,7 @@ from ronghe.contracts.checks import CHECKS
 from ronghe.contracts.classification import operators
 from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.expectations import contract_expectations, overlap
+from ronghe.contracts.extract import Extract, ExtractTable
 from ronghe.contracts.guard import forbidden
 from ronghe.contracts.index import RiskIndex
 from ronghe.contracts.source import Feed, UnitFactor
@@ -30,6 +31,7 @@ def find_faults(found: "Catalogue") -> list[str]:
     faults += _linkage_faults(found)
     faults += [fault for index in found.indices.values() for fault in _index_faults(index, found)]
     faults += _limit_faults(found)
+    faults += [fault for extract in found.extracts.values() for fault in _extract_faults(extract, found)]
     return faults or list(_expectation_faults(found))
 
 
@@ -179,6 +181,40 @@ def _limit_faults(found: "Catalogue") -> list[str]:
             faults += [f"limits {limits.id}: {limit.indicator_code} is limited twice"] if key in seen else []
             seen.add(key)
     return faults
+
+
+# The grade a released column may have (GB/T 43697): general data.
+OPEN_GRADE = "L1"
+
+
+def _extract_faults(extract: Extract, found: "Catalogue") -> Iterator[str]:
+    """Yield tables of an extract that may not leave, and columns and keys that do not fit them."""
+    for item in extract.tables:
+        table = found.tables.get(item.table)
+        if table is None:
+            yield f"extract {extract.id}: there is no table {item.table!r}"
+        elif table.zone != "open":
+            yield f"extract {extract.id}: {table.id} is restricted; only tables of safe and mart are released"
+        else:
+            yield from _released_faults(extract, item, table, found)
+
+
+def _released_faults(extract: Extract, item: ExtractTable, table: Table, found: "Catalogue") -> Iterator[str]:
+    """Yield what is wrong with the columns, the key and the references of a released table."""
+    where = f"extract {extract.id}: {table.id}"
+    names = item.columns or table.column_names
+    known = [name for name in names if name in table.column_names]
+    yield from (f"{where} has no column {name!r}" for name in (*names, *item.references) if name not in known)
+    yield from (f"{where} is released without its key column {key}" for key in table.primary_key if key not in names)
+    for column in map(table.column, known):
+        if column.classification != OPEN_GRADE:
+            yield f"{where}.{column.name} is graded {column.classification}; only {OPEN_GRADE} is released"
+    for column_name, other in item.references.items():
+        target = found.tables.get(other)
+        if other not in extract.table_ids:
+            yield f"{where}.{column_name} refers to {other}, which is not in the extract"
+        elif target is not None and len(target.primary_key) != 1:
+            yield f"{where}.{column_name} refers to {other}, whose key has {len(target.primary_key)} columns"
 
 
 def _expectation_faults(found: "Catalogue") -> Iterator[str]:
