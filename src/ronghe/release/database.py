@@ -64,24 +64,27 @@ def load(url: str, extract: Extract, catalogue: Catalogue, package: Path, releas
         engine = _engine(url)
         metadata = sa.MetaData(schema=extract.id if engine.dialect.name == "postgresql" else None)
         marker = _marker(metadata)
-        tables = {item.table: _table(metadata, extract, item, catalogue) for item in extract.tables}
+        items = {_table(metadata, item, catalogue): item for item in extract.tables}
         try:
             with engine.begin() as connection:
                 if _loaded(connection, marker) == release_id:
                     return False
                 _prepare(connection, metadata, marker)
-                for item in extract.tables:
-                    _fill(connection, tables[item.table], extract, item, catalogue.table(item.table), package)
+                # Tables that others refer to come first.
+                for target in (table for table in metadata.sorted_tables if table in items):
+                    _fill(connection, target, extract, items[target], catalogue, package)
                 connection.execute(marker.delete())
                 loaded = {"extract_id": extract.id, "release_id": release_id, "loaded_at": datetime.now(UTC)}
                 connection.execute(marker.insert(), loaded)
         finally:
             engine.dispose()
     except sa.exc.SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        if isinstance(cause, JobFailed):
+            raise cause from None
         # The error's own text may quote the URL or a row.
-        cause = type(getattr(error, "orig", None) or error).__name__
         raise JobFailed(
-            f"loading {extract.id} into its database failed ({cause}); the old rows stay. "
+            f"loading {extract.id} into its database failed ({type(cause).__name__}); the old rows stay. "
             "See docs/runbooks/release-failed.md."
         ) from None
     return True
@@ -114,7 +117,7 @@ def _marker(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-def _table(metadata: sa.MetaData, extract: Extract, item: ExtractTable, catalogue: Catalogue) -> sa.Table:
+def _table(metadata: sa.MetaData, item: ExtractTable, catalogue: Catalogue) -> sa.Table:
     """Return a released table as the database has it."""
     table = catalogue.table(item.table)
     columns = released_columns(item, table)
@@ -223,14 +226,13 @@ def _fill(
     target: sa.Table,
     extract: Extract,
     item: ExtractTable,
-    table: Table,
+    catalogue: Catalogue,
     package: Path,
 ) -> None:
     """Add a package's rows to an empty table."""
     kind = "parquet" if "parquet" in extract.formats else extract.formats[0]
-    schema = arrow_schema(released_columns(item, table))
-    rows = _batches(read_file(package / resource_path(table.id, kind), kind, schema))
-    for batch in rows:
+    schema = arrow_schema(released_columns(item, catalogue.table(item.table)))
+    for batch in _batches(read_file(package / resource_path(item.table, kind), kind, schema)):
         connection.execute(target.insert(), batch)
 
 
