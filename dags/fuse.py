@@ -15,6 +15,7 @@ twice changes nothing. Start it by hand at any time: with nothing new it ends at
 | fuse_vulnerabilities | `fused.vulnerability`, one row per CVE number |
 
 **If a task fails**, its log names the cause; clear it. Tables are replaced in one commit, so readers never see half.
+See docs/runbooks/failed-task.md.
 """
 
 from airflow.sdk import DAG, AssetAny

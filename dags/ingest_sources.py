@@ -3,6 +3,7 @@
 from airflow.sdk import DAG
 
 from ronghe.contracts import load_feeds, load_sources
+from ronghe_airflow.alerts import deadline
 from ronghe_airflow.assets import accepted
 from ronghe_airflow.defaults import cron, settings
 from ronghe_airflow.docs import ingest_markdown
@@ -17,6 +18,7 @@ for source in load_sources().values():
         schedule=cron(source.schedule, source.timezone),
         tags=["layer:raw", f"source:{source.code}", "tier:1"],
         doc_md=ingest_markdown(source, own),
+        deadline=deadline(minutes=90),
         **settings(),
     ):
         for feed in own:

@@ -3,7 +3,8 @@
 Compacts small files and removes those that no version of the retention period needs; rows stay as they are. Then an
 engine that is old or large is started afresh while no job uses it.
 
-**If it fails** nothing is lost: clear it, or wait for next week.
+**If it fails** nothing is lost: clear it, or wait for next week. See docs/runbooks/failed-task.md; with a full disk,
+docs/runbooks/disk-full.md.
 """
 
 from airflow.sdk import DAG

@@ -6,6 +6,8 @@ terms) whose rows did not change are left alone. To rebuild past days, start a r
 | task | writes |
 |---|---|
 | desensitise_fused | every table of `safe`; free text goes through the analyzer |
+| record_inputs | `meta.night_input`: which sources are in; comes before the others |
+| desensitise_fused | `safe.organisation`, `safe.place`, `safe.division` |
 | build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
 | build_social_security | `mart.social_security`: division, month and scheme |
 | build_education | `mart.education`: division, term and kind of school |
@@ -20,10 +22,14 @@ terms) whose rows did not change are left alone. To rebuild past days, start a r
 fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
 **If `judge_marts` fails**, its log and the pages name the checks that do not hold: nothing is released until the table
 or the expectation is mended.
+**If a source is late** the night goes on without it, says so, and builds its days in the run after it came: see
+docs/runbooks/late-source.md. **If the gate fails** ("cell below the minimum count") nothing of that part is published
+and the last version stays up: docs/runbooks/gate-failed.md. Any other failed task: docs/runbooks/failed-task.md.
 """
 
 from airflow.sdk import DAG
 
+from ronghe_airflow.alerts import deadline
 from ronghe_airflow.defaults import cron, settings
 from ronghe_airflow.tasks import job_task
 
@@ -32,6 +38,7 @@ with DAG(
     schedule=cron("30 3 * * *"),
     tags=["layer:mart", "tier:1"],
     doc_md=__doc__,
+    deadline=deadline(minutes=90),
     **settings(),
 ):
     built = [
@@ -47,3 +54,9 @@ with DAG(
     ]
     # A table that could not be built keeps its last state; the others are judged all the same.
     built >> job_task("judge_marts", trigger_rule="all_done")
+) as night:
+    job_task("desensitise_fused")
+    job_task("build_passenger_flow")
+    job_task("build_social_security")
+    built = night.roots
+    job_task("record_inputs") >> built

@@ -15,6 +15,7 @@ is left alone. See docs/runbooks/release-failed.md; with a full disk, docs/runbo
 
 from airflow.sdk import DAG
 
+from ronghe_airflow.alerts import deadline
 from ronghe_airflow.defaults import cron, settings
 from ronghe_airflow.tasks import job_task
 
@@ -23,6 +24,7 @@ with DAG(
     schedule=cron("30 5 * * *"),
     tags=["layer:release", "tier:1"],
     doc_md=__doc__,
+    deadline=deadline(minutes=90),
     **settings(),
 ):
     job_task("release_extracts")

@@ -8,6 +8,8 @@ Returns the number of deliveries accepted.
 
 from ronghe.ingest.deliveries import Ledger
 from ronghe.job import DataStopped, JobContext, job_main
+from ronghe.monitoring.notify import Event as Notice
+from ronghe.monitoring.notify import notify
 from ronghe.quality import acceptance, judgements
 
 
@@ -38,6 +40,9 @@ def run(ctx: JobContext) -> int:
     waiting = acceptance.leaning(lake.read("meta.duplicate"), [event.delivery.delivery_id for event in stopped])
     events = [e for e in events if e in stopped or e.delivery.delivery_id not in waiting]
     ledger.record(events)
+    for event in stopped:
+        said = f"{event.delivery.path} stopped: {event.reason}"
+        notify(Notice("delivery_stopped", feed.id, said, "stopped-delivery"))
     if stopped:
         raise DataStopped("; ".join(f"{e.delivery.path} stopped: {e.reason}" for e in stopped))
     return len(events)

@@ -11,7 +11,7 @@ from ronghe.fuse.records import gather
 from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 from ronghe.privacy.keys import KeyStore
-from ronghe.standardise.tokens import key_frame
+from ronghe.privacy.keyed_hash import key_frame
 
 TARGET, OWNERS, DIVISIONS = "fused.asset", "fused.link_organisation_source", "fused.division"
 KEY_ID = "purpose_asset_id"

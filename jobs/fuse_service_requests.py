@@ -10,7 +10,7 @@ from ronghe.fuse import service_requests
 from ronghe.ingest.deliveries import accepted_ids, accepted_rows
 from ronghe.job import JobContext, job_main
 from ronghe.privacy.keys import KeyStore
-from ronghe.standardise.tokens import key_frame
+from ronghe.privacy.keyed_hash import key_frame
 
 REQUESTS, ITEMS, DIVISIONS, TARGET = (
     "std.service_request",

@@ -5,6 +5,8 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
+from ronghe_airflow.alerts import task_failed
+
 TIMEZONE = "Asia/Shanghai"
 
 # Every task that talks to the engine takes a slot; two keep two cores busy.
@@ -35,6 +37,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_delay": timedelta(minutes=1),
     "retry_policy": RETRY_POLICY,
     "execution_timeout": timedelta(hours=2),
+    "on_failure_callback": task_failed,
 }
 
 # The business days a person may ask for; by default a run takes whatever is due.
@@ -47,7 +50,7 @@ DAYS_PARAM = Param(
 )
 
 # kind -> values; a test refuses any other tag. Sources are added by their code.
-TAGS = {"layer": ("raw", "fused", "mart", "lake"), "tier": ("1", "2")}
+TAGS = {"layer": ("raw", "fused", "mart", "release", "lake"), "tier": ("1", "2")}
 
 
 def cron(expression: str, timezone: str = TIMEZONE) -> CronTriggerTimetable:

@@ -6,18 +6,20 @@ deliveries, parts) it worked on; zero means that there was nothing to do.
 
 import argparse
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ronghe import engine
+from ronghe import engine, lineage
 from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
+from ronghe.monitoring.metrics import write_job_metrics
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -107,9 +109,27 @@ def run_job(
     home = Home.find().make()
     found = catalogue()
     asked = Days.parse(days) if days else None
-    with _without_row_content(home, name), engine.session(home, name, address) as spark:
-        lake = Lake(home, found, spark)
+    outlook = Lake(home, found)
+    with (
+        _measured(home, name, feed_id),
+        lineage.recorded(home, outlook, name, feed_id),
+        _without_row_content(home, name),
+        engine.session(home, name, address) as spark,
+    ):
+        lake = Lake(home, found, spark, outlook.accesses)
         return run(JobContext(home, found, spark, lake, feed_id, asked))
+
+
+@contextmanager
+def _measured(home: Home, name: str, feed_id: str | None) -> Iterator[None]:
+    """Write how long the job took and whether it ended well; a disk that is full stops no job over its figures."""
+    began, ok = time.monotonic(), False
+    try:
+        yield
+        ok = True
+    finally:
+        with suppress(OSError):
+            write_job_metrics(home, name, feed_id, time.monotonic() - began, time.time(), ok)
 
 
 @contextmanager

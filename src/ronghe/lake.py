@@ -102,11 +102,17 @@ _again_after_conflict = retry(
 class Lake:
     """The tables of one home. Reading metadata needs no session; `read` and the writers do."""
 
-    def __init__(self, home: Home, catalogue: Catalogue, spark: "SparkSession | None" = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        catalogue: Catalogue,
+        spark: "SparkSession | None" = None,
+        accesses: Accesses | None = None,
+    ) -> None:
         self.home = home
         self.catalogue = catalogue
         self._spark = spark
-        self.accesses = Accesses()
+        self.accesses = accesses or Accesses()
 
     @property
     def spark(self) -> "SparkSession":

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NAMESPACE = "ronghe"
 PRODUCER = "https://github.com/ronghe/ronghe"
 
+# Variables by which a user sends the events to a transport of their own.
+_ELSEWHERE = ("OPENLINEAGE_URL", "OPENLINEAGE__TRANSPORT", "OPENLINEAGE_CONFIG")
+
 log = logging.getLogger(__name__)
 
 
@@ -65,8 +68,7 @@ def _client(home: Home) -> "OpenLineageClient":
     facets = {"facets": {"source_code_location": {"disabled": True}}}
     file = home.lineage / f"{datetime.now(UTC):%Y-%m}.jsonl"
     own = {"transport": {"type": "file", "log_file_path": str(file), "append": True}}
-    elsewhere = any(name.startswith(("OPENLINEAGE_URL", "OPENLINEAGE__TRANSPORT", "OPENLINEAGE_CONFIG"))
-                    for name in os.environ)  # fmt: skip
+    elsewhere = any(name.startswith(_ELSEWHERE) for name in os.environ)
     return OpenLineageClient(config=facets if elsewhere else {**facets, **own})
 
 
@@ -84,13 +86,13 @@ def event(lake: Lake, kind: str, run_id: str, job: str, error: str | None = None
     from openlineage.client.facet_v2 import error_message_run, job_type_job
 
     job_type = job_type_job.JobTypeJobFacet(processingType="BATCH", integration="RONGHE", jobType="JOB")
-    failed = {"errorMessage": error_message_run.ErrorMessageRunFacet(message=error, programmingLanguage="python")} if (
-        error
-    ) else {}  # fmt: skip
+    failed = {}
+    if error:
+        failed["errorMessage"] = error_message_run.ErrorMessageRunFacet(message=error, programmingLanguage="python")
     return RunEvent(
         eventType=RunState[kind],
         eventTime=datetime.now(UTC).isoformat(),
-        run=Run(runId=run_id, facets=failed),
+        run=Run(runId=run_id, facets=dict(failed)),
         job=Job(namespace=NAMESPACE, name=job, facets={"jobType": job_type}),
         producer=PRODUCER,
         inputs=[*_deliveries(lake), *(_input(lake, name, version) for name, version in lake.accesses.read.items())],
