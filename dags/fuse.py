@@ -6,7 +6,7 @@ twice changes nothing. Start it by hand at any time: with nothing new it ends at
 | task | writes |
 |---|---|
 | fuse_divisions | `fused.division`: codes with their years of validity |
-| fuse_organisations | `fused.organisation`, one row per unified social credit code; `meta.link_review`, what no name links |
+| fuse_organisations | `fused.organisation`, one row per unified social credit code; doubts go to `meta.link_review` |
 | fuse_places | `fused.place`, one row per station, stop, school or other place, and the links behind it |
 | fuse_assets | `fused.asset`, one row per segment of pipe or other public asset, with its owner |
 | fuse_service_items | `fused.service_item`, one row per national basic code |

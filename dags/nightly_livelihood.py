@@ -5,9 +5,8 @@ terms) whose rows did not change are left alone. To rebuild past days, start a r
 
 | task | writes |
 |---|---|
+| record_inputs | `meta.night_input`: which sources were in, and which are late |
 | desensitise_fused | every table of `safe`; free text goes through the analyzer |
-| record_inputs | `meta.night_input`: which sources are in; comes before the others |
-| desensitise_fused | `safe.organisation`, `safe.place`, `safe.division` |
 | build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
 | build_social_security | `mart.social_security`: division, month and scheme |
 | build_education | `mart.education`: division, term and kind of school |
@@ -18,13 +17,11 @@ terms) whose rows did not change are left alone. To rebuild past days, start a r
 | build_ecology | `mart.ecology`: station, indicator and day |
 | judge_marts | `meta.quality`: every check of the open tables that changed; pages in `data/open/docs/quality` |
 
-**If a source is late** the night goes on without it, and its days are built in the run after it came. **If the gate
-fails** ("cell below the minimum count") nothing of that part is published: keep the last version up and report it.
-**If `judge_marts` fails**, its log and the pages name the checks that do not hold: nothing is released until the table
-or the expectation is mended.
 **If a source is late** the night goes on without it, says so, and builds its days in the run after it came: see
 docs/runbooks/late-source.md. **If the gate fails** ("cell below the minimum count") nothing of that part is published
-and the last version stays up: docs/runbooks/gate-failed.md. Any other failed task: docs/runbooks/failed-task.md.
+and the last version stays up: docs/runbooks/gate-failed.md. **If `judge_marts` fails**, its log and the pages name the
+checks that do not hold, and nothing is released: docs/runbooks/quality-stop.md. Any other failed task:
+docs/runbooks/failed-task.md.
 """
 
 from airflow.sdk import DAG
@@ -52,11 +49,6 @@ with DAG(
         job_task("build_pipe_network"),
         job_task("build_ecology"),
     ]
+    job_task("record_inputs") >> built
     # A table that could not be built keeps its last state; the others are judged all the same.
     built >> job_task("judge_marts", trigger_rule="all_done")
-) as night:
-    job_task("desensitise_fused")
-    job_task("build_passenger_flow")
-    job_task("build_social_security")
-    built = night.roots
-    job_task("record_inputs") >> built

@@ -10,8 +10,8 @@ from ronghe.fuse import assets
 from ronghe.fuse.records import gather
 from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
-from ronghe.privacy.keys import KeyStore
 from ronghe.privacy.keyed_hash import key_frame
+from ronghe.privacy.keys import KeyStore
 
 TARGET, OWNERS, DIVISIONS = "fused.asset", "fused.link_organisation_source", "fused.division"
 KEY_ID = "purpose_asset_id"

@@ -9,8 +9,8 @@ Returns 1, or 0 where nothing new was accepted or fused.
 from ronghe.fuse import service_requests
 from ronghe.ingest.deliveries import accepted_ids, accepted_rows
 from ronghe.job import JobContext, job_main
-from ronghe.privacy.keys import KeyStore
 from ronghe.privacy.keyed_hash import key_frame
+from ronghe.privacy.keys import KeyStore
 
 REQUESTS, ITEMS, DIVISIONS, TARGET = (
     "std.service_request",

@@ -130,7 +130,9 @@ def _facets(catalogue: Catalogue, name: str, version: int) -> dict[str, Any]:
 
     found: dict[str, Any] = {"version": dataset_version_dataset.DatasetVersionDatasetFacet(str(version))}
     if table := catalogue.tables.get(name):
-        fields = [schema_dataset.SchemaDatasetFacetFields(c.name, c.physical_type, c.description) for c in table.columns]
+        fields = [
+            schema_dataset.SchemaDatasetFacetFields(c.name, c.physical_type, c.description) for c in table.columns
+        ]
         found["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields)
         found["documentation"] = documentation_dataset.DocumentationDatasetFacet(table.description)
     return found

@@ -29,7 +29,9 @@ def told() -> list[tuple[str, str]]:
     return [found for path in sources() for found in TOLD.findall(path.read_text("utf-8"))]
 
 
-@pytest.mark.parametrize("path", [*sources(), *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [*sources(), *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_every_runbook_that_is_named_exists(path: Path) -> None:
     assert named(path.read_text("utf-8")) <= {book.stem for book in RUNBOOKS}
 

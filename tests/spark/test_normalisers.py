@@ -86,7 +86,6 @@ def test_names_are_closed() -> None:
         "digits",
         "seconds_of_day",
         "phone",
-        "seconds_of_day",
         "person_name",
         "resident_id",
         "place_name",

@@ -259,10 +259,10 @@ def test_figure_without_its_place_holds_the_release_back(lake: Lake, home: Home)
     assert "plc_gone" not in message
 
 
-@pytest.mark.parametrize(("table", "row"), [("safe.place", PLACE), ("mart.passenger_flow", LIVELIHOOD["mart.passenger_flow"][0])])
-def test_key_that_stands_twice_holds_the_release_back(
-    table: str, row: dict[str, Any], lake: Lake, home: Home
-) -> None:
+@pytest.mark.parametrize(
+    ("table", "row"), [("safe.place", PLACE), ("mart.passenger_flow", LIVELIHOOD["mart.passenger_flow"][0])]
+)
+def test_key_that_stands_twice_holds_the_release_back(table: str, row: dict[str, Any], lake: Lake, home: Home) -> None:
     release(lake)
     write(home, table, [row, row])
     assert f"{table}: the key" in held_back(lake, home, "livelihood")

@@ -22,7 +22,9 @@ from ronghe.release.package import release_extract
 from tests.open_tables import AT, DAY, FLOW, LIVELIHOOD, PLACE, SECURITY, record, write, write_livelihood
 from tests.ports import free_port
 
-POSTGRES = next((p for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True) if (p / "initdb").exists()), None)
+POSTGRES = next(
+    (p for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True) if (p / "initdb").exists()), None
+)
 PASSWORD = "not-to-be-told"
 
 
@@ -77,7 +79,11 @@ def home(tmp_path: Path) -> Home:
 def load(home: Home, url: str, extract: Extract | None = None) -> bool:
     extract = extract or catalogue().extract("livelihood")
     release_extract(Lake(home, catalogue()), extract, record)
-    release_id = str(sorted(Lake(home, catalogue()).rows("meta.release").to_pylist(), key=lambda r: r["release_number"])[-1]["release_id"])
+    release_id = str(
+        sorted(Lake(home, catalogue()).rows("meta.release").to_pylist(), key=lambda r: r["release_number"])[-1][
+            "release_id"
+        ]
+    )
     return database.load(url, extract, catalogue(), home.releases / extract.id / release_id, release_id)
 
 
@@ -92,7 +98,9 @@ def ask(url: str, query: str) -> list[Any]:
 
 def test_tables_hold_the_released_rows_in_their_types(home: Home, url: str) -> None:
     assert load(home, url)
-    found = ask(url, "SELECT service_date, place_id, window_start_at, out_count FROM {s}mart_passenger_flow ORDER BY grain_code")
+    found = ask(
+        url, "SELECT service_date, place_id, window_start_at, out_count FROM {s}mart_passenger_flow ORDER BY grain_code"
+    )
     sqlite = url.startswith("sqlite")
     assert found[1] == (DAY.isoformat(), None, None, None) if sqlite else (DAY, None, None, None)
     assert found[0][1:] == ("plc_1", "2026-11-01 00:15:00.000000" if sqlite else AT, 11)

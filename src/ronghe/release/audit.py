@@ -13,8 +13,8 @@ import duckdb
 import pyarrow as pa
 
 from ronghe.contracts import Catalogue, Column, Extract, Table, Treatment
-from ronghe.contracts.faults import OPEN_GRADE
 from ronghe.contracts.extract import ExtractTable
+from ronghe.contracts.faults import OPEN_GRADE
 from ronghe.lake import Snapshot
 from ronghe.release.descriptor import released_columns, resource_path
 from ronghe.release.files import arrow_schema, duck, file_facts, identifier, read_file
@@ -62,9 +62,9 @@ def _stranger_faults(folder: Path) -> list[str]:
     with system.use_context(trusted=True):
         report = Package(str(folder / "datapackage.json")).validate()
     # Frictionless quotes cells in its notes, so only the place and the kind of an error are told.
-    return [
-        f"{task.name}: {error.type}{_place(error)}" for task in report.tasks for error in task.errors[:_TOLD]
-    ] + [f"the package: {error.type}" for error in report.errors[:_TOLD]]
+    return [f"{task.name}: {error.type}{_place(error)}" for task in report.tasks for error in task.errors[:_TOLD]] + [
+        f"the package: {error.type}" for error in report.errors[:_TOLD]
+    ]
 
 
 def _place(error: Any) -> str:

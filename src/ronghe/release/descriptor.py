@@ -44,9 +44,7 @@ def datapackage(extract: Extract, catalogue: Catalogue, files: dict[str, dict[st
         "description": f"For: {extract.audience}. Purpose: {extract.purpose}.",
         "licenses": [extract.licence.model_dump()],
         "contributors": [{"roles": ["contact"], **extract.contact.model_dump(exclude_none=True)}],
-        "resources": [
-            _resource(item, kind, catalogue, files) for kind in extract.formats for item in extract.tables
-        ],
+        "resources": [_resource(item, kind, catalogue, files) for kind in extract.formats for item in extract.tables],
     }
 
 
@@ -60,7 +58,13 @@ def _resource(
     if kind == "csv":
         text = {
             "encoding": "utf-8",
-            "dialect": {"header": True, "delimiter": ",", "quoteChar": '"', "doubleQuote": True, "lineTerminator": "\n"},
+            "dialect": {
+                "header": True,
+                "delimiter": ",",
+                "quoteChar": '"',
+                "doubleQuote": True,
+                "lineTerminator": "\n",
+            },
             # Not part of the standard, so under a name of our own: how to get the values of text columns back.
             "ronghe:formulaSafe": {
                 "columns": [c.name for c in released_columns(item, table) if c.logical_type == "string"],

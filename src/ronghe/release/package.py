@@ -153,9 +153,7 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def _manifest(
-    lake: Lake, extract: Extract, folder: Path, rows: dict[str, int], snapshots: dict[str, Snapshot]
-) -> Row:
+def _manifest(lake: Lake, extract: Extract, folder: Path, rows: dict[str, int], snapshots: dict[str, Snapshot]) -> Row:
     """Return what a release consists of: its tables' versions and contracts, and every file with its hash."""
     contracts = [lake.catalogue.table(name) for name in extract.table_ids]
     return {

@@ -107,18 +107,6 @@ def digits(column: Column) -> Column:
     return F.regexp_replace(F.translate(column, "０１２３４５６７８９", "0123456789"), "[^0-9]", "")
 
 
-@normaliser("seconds_of_day")
-def seconds_of_day(column: Column) -> Column:
-    """Bring a time of a service day, H:MM:SS, to seconds after the midnight it begins with.
-
-    A service day goes on after midnight, so hours go beyond 24 (GTFS Schedule, field type Time). Whatever has not
-    this shape is left as it is, for the type to judge.
-    """
-    hour, minute, second = (F.split_part(column, F.lit(":"), F.lit(part)).try_cast("int") for part in (1, 2, 3))
-    seconds = (hour * 3600 + minute * 60 + second).cast("string")
-    return F.when(column.rlike(r"^[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]\z"), seconds).otherwise(column)
-
-
 @normaliser("phone")
 def phone(column: Column) -> Column:
     """Keep the digits of the first telephone number of a cell, at most 12, without the country's 86.
