@@ -7,15 +7,18 @@ are left alone. To rebuild past weeks, start a run with `days`; a week is built 
 | task | writes |
 |---|---|
 | build_risk_index | `mart.risk_indicator`: week, unit and indicator; `mart.risk_index`: week and unit |
+| judge_marts | `meta.quality`: every check of what was built; the pages about quality |
 
 **If a source is late** its indicators are imputed or missing, and a unit with too few of them is not ranked; the week
 is built again in the run after the delivery came. **If a rank jumps**, look at `rank_low` and `rank_high` first, then
 at `mart.risk_indicator` for cells with `is_imputed` or `is_clamped`. A low score means that fewer threats were seen,
-not that defence is better.
+not that defence is better. **If `judge_marts` fails**: docs/runbooks/quality-stop.md; any other failed task:
+docs/runbooks/failed-task.md.
 """
 
 from airflow.sdk import DAG
 
+from ronghe_airflow.alerts import deadline
 from ronghe_airflow.defaults import cron, settings
 from ronghe_airflow.tasks import job_task
 
@@ -24,6 +27,7 @@ with DAG(
     schedule=cron("30 4 * * *"),
     tags=["layer:mart", "tier:1"],
     doc_md=__doc__,
+    deadline=deadline(minutes=60),
     **settings(),
 ):
-    job_task("build_risk_index")
+    job_task("build_risk_index") >> job_task("judge_marts", trigger_rule="all_done")

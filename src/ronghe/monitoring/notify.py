@@ -43,6 +43,9 @@ def notify(event: Event) -> bool:
         return True
     import httpx
 
+    # These log the whole address of each request.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         httpx.post(url, json={**asdict(event), "runbook": event.runbook_path}, timeout=_SECONDS).raise_for_status()
     except httpx.HTTPStatusError as error:
