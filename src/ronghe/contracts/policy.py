@@ -98,6 +98,7 @@ class AddressRules(Declaration):
     labels: tuple[str, ...]
     cues: tuple[str, ...]
     places: tuple[str, ...]
+    streets: tuple[str, ...]
     units: tuple[str, ...]
     starts_after: tuple[str, ...]
 

@@ -22,11 +22,13 @@ from ronghe.privacy.text.results import LANGUAGE, result
 
 ADDRESS: Final = "CN_ADDRESS"
 _HAN: Final = r"[\u4e00-\u9fff]"
+# No name of a street has these.
+_IN_NAME: Final = rf"(?:(?![的和在及与是了或]){_HAN})"
 _NUMBER: Final = r"(?:[0-9]{1,5}|[一二三四五六七八九十百零〇甲乙丙丁]{1,5}|[a-z](?![a-z]))"
 _LONGEST_PLACE: Final = 24
 _SCORE: Final = 0.7
 _LABEL_SCORE: Final = 0.9
-_SHORT_ENDS: Final = ("省", "市", "区", "县", "旗", "盟", "州", "镇")
+_ROAD: Final = re.compile(r"[东南西北中]?[一二三四]?(?:路|街|大道|道|巷|村|镇|乡|大厦|广场|花园)")
 # Names of divisions that say nothing by themselves.
 _UNSAID: Final = ("市辖区", "县", "省直辖", "自治区直辖")
 
@@ -37,6 +39,11 @@ def division_names() -> frozenset[str]:
     names = {d.name for d in divisions() if not d.name.startswith(_UNSAID) and len(d.name) > 1}
     short = {d.name[:-1] for d in divisions() if d.level != "county" and d.name[-1] in "省市" and len(d.name) > 2}
     return frozenset(names | short)
+
+
+@cache
+def _shortened() -> frozenset[str]:
+    return division_names() - {d.name for d in divisions()}
 
 
 class AddressRecognizer(EntityRecognizer):
@@ -53,19 +60,23 @@ class AddressRecognizer(EntityRecognizer):
         unit = rf"(?:[ ]?第?(?:{_NUMBER}[ ]?[-#][ ]?)*{_NUMBER}[ ]?(?:#|{units}){not_a_unit}{beside})"
         dashed = r"[ ]?[a-z]?[0-9]{1,4}(?:[ ]?-[ ]?[a-z0-9]{1,5}){1,3}(?![0-9])"
         flat = rf"(?:{dashed}|[ ]?[a-z]?[0-9]{{3,4}}(?![0-9年月日元万个人次条户米点:.]))"
-        levels = rf"{unit}(?:{unit}|{flat}|[,·][ ]?(?={unit})|{_HAN}{{2,10}}?(?:{places}){unit})*"
+        door = r"[ ]?[a-z]?[0-9]{1,4}(?![0-9年月日元万个人次条户米点:.%])"
+        levels = rf"{unit}(?:{unit}|{flat}|{door}|[,·][ ]?(?={unit})|{_HAN}{{2,10}}?(?:{places}){unit})*"
         numbers = rf"(?:{levels}|{flat})"
         name = rf"{_HAN}{{1,{_LONGEST_PLACE}}}?"
         self._numbered = re.compile(rf"(?P<place>{name}(?:{place}|{units}))(?P<number>{numbers})", re.IGNORECASE)
         self._units = re.compile(rf"{unit}{{2,}}{flat}?|{unit}{flat}", re.IGNORECASE)
         self._levels = re.compile(levels, re.IGNORECASE)
         self._place_end = re.compile(rf"(?:{places})$")
-        further = rf"(?:{_HAN}{{1,8}}?{place}(?!{_HAN}{{0,1}}(?:边|上|旁|附近|有)))"
-        self._below = re.compile(rf"{_HAN}{{1,10}}?{place}{further}{{0,2}}{numbers}?", re.IGNORECASE)
+        street = rf"(?:{_any(rules.streets)})(?<!农村)(?:(?<![路街道巷])(?:大道|大街|路|街|巷|道))?"
+        further = rf"(?:{_IN_NAME}{{1,8}}?{street}(?!{_HAN}{{0,1}}(?:边|上|旁|附近|有)))"
+        self._below = re.compile(rf"{_IN_NAME}{{1,10}}?{street}{further}{{0,2}}{numbers}?", re.IGNORECASE)
         link = r"[ ]*(?:[:：]|[是为在于])[ ]*"
         rest = r"(?P<rest>[^,，。；;、!！\n()（）]{2,60})"
         self._labelled = re.compile(rf"(?:{_any(rules.labels)}){link}{rest}")
-        self._cued = re.compile(rf"(?:{_any(rules.cues)})[ ]*[:：]?(?P<rest>{name}{place}{numbers}?)", re.IGNORECASE)
+        self._cued = re.compile(
+            rf"(?:{_any(rules.cues)})[ ]*[:：]?(?P<rest>{name}(?:{street}|{place}{numbers}){numbers}?)", re.IGNORECASE
+        )
         self._start = re.compile(rf".*(?:{_any(rules.starts_after)})", re.DOTALL)
 
     @override
@@ -107,7 +118,7 @@ class AddressRecognizer(EntityRecognizer):
         """Yield places right behind a division: 南山区科苑路; several divisions in a row are one."""
         for end in ends:
             if (end not in ends.values() and (match := self._below.match(text, end))) or (
-                match := self._numbers.match(text, end)
+                match := self._levels.match(text, end)
             ):
                 yield match.span()
 
@@ -118,7 +129,9 @@ def _division_ends(text: str) -> dict[int, int]:
     at = 0
     while at < len(text):
         for size in range(min(15, len(text) - at), 1, -1):
-            if text[at : at + size] in names:
+            name = text[at : at + size]
+            # 中山 is a city, 中山北路 a road everywhere.
+            if name in names and not (name in _shortened() and _ROAD.match(text, at + size)):
                 ends[at + size] = at
                 at += size
                 break
