@@ -1,6 +1,7 @@
 """The declarations: each is valid by the standard's own linter, and a wrong one is refused by name."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from datacontract.data_contract import DataContract
 
 from ronghe.contracts import Catalogue, ContractError, catalogue
 from ronghe.contracts.catalogue import builtin_folder, load_catalogue
+from ronghe.contracts.ddl import create_table
 from ronghe.contracts.guard import forbidden
 from ronghe.standardise.normalisers import NORMALISERS
 
@@ -131,6 +133,17 @@ def test_every_column_has_the_type_and_unit_of_its_element(found: Catalogue) -> 
             element = found.elements[column.element]
             assert element.type == column.logical_type, f"{table.id}.{column.name}"
             assert element.unit in (None, column.unit), f"{table.id}.{column.name}"
+
+
+def test_every_table_and_column_is_made_with_a_comment(found: Catalogue) -> None:
+    for table in found.tables.values():
+        statement = create_table(table, "/x", found.codesets)
+        columns, _, rest = statement.partition("\n) USING delta\n")
+        lines = columns.splitlines()[1:]
+        assert len(lines) == len(table.columns)
+        assert [line for line in lines if not re.search(r" COMMENT '.+'", line)] == [], table.id
+        assert rest.startswith("COMMENT '")
+        assert not rest.startswith("COMMENT ''")
 
 
 def test_every_normaliser_a_feed_asks_for_exists(found: Catalogue) -> None:
