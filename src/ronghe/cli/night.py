@@ -12,7 +12,7 @@ from ronghe.orchestration.client import Airflow, TaskState
 
 FUSE = "fuse"
 # One after the other: the index may read what the livelihood's night made, a release everything.
-NIGHTLY = ("nightly_livelihood",)
+NIGHTLY = ("nightly_livelihood", "nightly_risk_index", "release_extracts")
 
 _SIGNS = {"success": "+", "skipped": "-", "up_for_retry": "~"}
 _WORDS = {"skipped": "nothing new", "up_for_retry": "failed, will try again"}
