@@ -50,5 +50,4 @@ with DAG(
         job_task("build_ecology"),
     ]
     job_task("record_inputs") >> built
-    # A table that could not be built keeps its last state; the others are judged all the same.
-    built >> job_task("judge_marts", trigger_rule="all_done")
+    built >> job_task("judge_marts")

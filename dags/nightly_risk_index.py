@@ -30,4 +30,4 @@ with DAG(
     deadline=deadline(minutes=60),
     **settings(),
 ):
-    job_task("build_risk_index") >> job_task("judge_marts", trigger_rule="all_done")
+    job_task("build_risk_index") >> job_task("judge_marts")

@@ -99,8 +99,8 @@ def judge(table: Table, frame: "DataFrame", expectations: Sequence[Expectation])
     Raises:
         ContractError: a check is not one of GX's or could not be computed.
     """
-    build_suite(table.id, expectations)
     batch = _batch(table.id, frame)
+    build_suite(table.id, expectations)
     of_rows = [check for check in expectations if _asks_rows(check)]
     of_table = [check for check in expectations if check not in of_rows]
     measured = _validate(table.id, batch, {c.check_id: c for c in (*of_table, _ROW_COUNT)}.values(), "BASIC")
