@@ -104,7 +104,6 @@ _MOBILE_SPELLINGS: dict[str, Spelling] = {
     "with 0086": lambda _, v: f"0086{v}",
     "each spaced": lambda _, v: " ".join(v),
     "written out": lambda _, v: v.translate(str.maketrans("0123456789", "零一二三四五六七八九")),
-    "after tel": lambda _, v: f"tel{v}",
 }
 _CARD_SPELLINGS: dict[str, Spelling] = {
     "plain": lambda _, v: v,
@@ -121,7 +120,12 @@ KINDS: dict[str, tuple[str, Callable[[random.Random], str], dict[str, Spelling],
         {name: _ID_SPELLINGS[name] for name in ("plain", "full width", "spaced")},
         ("", "身份证", "证件号："),
     ),
-    "mobile": ("CN_MOBILE", mobile, _MOBILE_SPELLINGS, ("", "电话", "联系方式：", "手机号是", "请回电")),
+    "mobile": (
+        "CN_MOBILE",
+        mobile,
+        _MOBILE_SPELLINGS,
+        ("", "电话", "联系方式：", "手机号是", "请回电", "tel", "QQ或Phone"),
+    ),
     "bank card": ("CN_BANK_CARD", card, _CARD_SPELLINGS, ("", "卡号", "退款账号：")),
     "mail": (
         "EMAIL",

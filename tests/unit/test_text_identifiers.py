@@ -122,7 +122,7 @@ def test_folding_keeps_every_place() -> None:
     [
         (vin, "LSGJA52U2AS123456", None),
         (hong_kong_id, "A123456(3)", "A123456(4)"),
-        (organisation_code, "00001383-0", "00001383-1"),
+        (organisation_code, "D2143569-X", "D2143569-1"),
         (even_groups, "138 1234 5678", "15-3-201 15-3-202"),
     ],
 )

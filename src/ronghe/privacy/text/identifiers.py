@@ -51,7 +51,7 @@ class IdentifierRecognizer(EntityRecognizer):
                 at = match.start() + 1
             else:
                 found.append(made)
-                at = match.end()
+                at = made.end
         return found
 
     def _result(

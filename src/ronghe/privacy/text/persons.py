@@ -153,9 +153,9 @@ class PersonRecognizer(EntityRecognizer):
                 yield start, end
 
     def _is_transliterated(self, name: str) -> bool:
-        """Say whether most signs of a name are such as other languages' names are written with."""
+        """Say whether at least half of the signs of a name are such as other languages' names are written with."""
         signs = _SIGN.findall(name)
-        return 2 * sum(sign in self._rules.transliteration for sign in signs) > len(signs)
+        return 2 * sum(sign in self._rules.transliteration for sign in signs) >= len(signs)
 
 
 def _named(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
