@@ -34,6 +34,11 @@ OWN = (
     *("chengdu.permit", "chengdu.poi", "chengdu.stop", "chengdu.stop_time"),
     *("xinjiang.road_count", "xinjiang.service_office"),
 )
+# Of the places of their sources these are from them.
+KINDS = {
+    *("school", "kindergarten", "hospital", "clinic", "social_security_office", "park", "library"),
+    *("metro_station", "bus_stop", "road_site", "service_office"),
+}
 # Where the holders of permits are known too.
 FEEDS = (*OWN, "guiyang.enterprise", "nanjing.social_security")
 INGEST = (land_deliveries, standardise_deliveries, accept_deliveries)
@@ -97,7 +102,7 @@ def test_places_are_the_true_ones(home: Home) -> None:
     known = {
         (row["source"], row["kind"], tuple(row["codes"])): (row["longitude"], row["latitude"])
         for row in oracles.truth(home, "places")
-        if row["source"] in sources
+        if row["source"] in sources and row["kind"] in KINDS
     }
     rows = oracles.database(home, "fused.place", "fused.link_place_source").sql(
         "SELECT p.source_code, p.place_kind_code, list(DISTINCT l.place_code ORDER BY l.place_code), "
