@@ -1,6 +1,7 @@
-"""Fuse incidents of every source into events, keyed to places and divisions.
+"""Fuse incidents of every source into events, keyed to places, assets and divisions.
 
-Reads:  the tables the linkage `event` names (accepted deliveries), fused.place, fused.link_place_source, fused.division
+Reads:  the tables the linkage `event` names (accepted deliveries), fused.place, fused.link_place_source, fused.asset,
+        fused.division
 Writes: fused.event
 Usage:  python jobs/fuse_events.py
 Returns 1, or 0 where nothing new was accepted or fused.
@@ -12,18 +13,17 @@ from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 
 TARGET = "fused.event"
-PLACES, LINKS, DIVISIONS = "fused.place", "fused.link_place_source", "fused.division"
+KNOWN = ("fused.place", "fused.link_place_source", "fused.asset", "fused.division")
 
 
 def run(ctx: JobContext) -> int:
-    """Merge the states of each incident, then key it to the place close by and the division of its day."""
+    """Merge the states of each incident, then key it to the place close by, its asset and the division of its day."""
     lake, linkage = ctx.lake, ctx.catalogue.linkage("event")
     accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
-    done = lake.fingerprint(TARGET, accepted, [PLACES, LINKS, DIVISIONS], [linkage])
+    done = lake.fingerprint(TARGET, accepted, KNOWN, [linkage])
     if lake.is_current(TARGET, done):
         return 0
-    places, links, divisions = (lake.read(name) for name in (PLACES, LINKS, DIVISIONS))
-    rows = events.fuse(gather(lake, linkage), places, links, divisions, linkage.name_radius_metres)
+    rows = events.fuse(gather(lake, linkage), {name: lake.read(name) for name in KNOWN}, linkage.name_radius_metres)
     return int(lake.merge(TARGET, rows, done))
 
 

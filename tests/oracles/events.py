@@ -6,18 +6,30 @@ from ronghe.home import Home
 from tests.oracles import ACCEPTED, database, truth
 
 _RADIUS_METRES, _EARTH_METRES = 300.0, 6_371_008.8
+_EVENT_TABLES = (
+    *("std.incident", "std.pipe_incident", "fused.event", "fused.place", "fused.link_place_source", "fused.asset"),
+    *("safe.event", "meta.delivery"),
+)
+# The asset of an incident of a network is the one its newest state names, if there is such an asset.
+_ASSETS = f"""
+    WITH newest AS (
+        SELECT source_code, incident_code,
+               arg_max(asset_kind_code, (published_date, delivery_id, record_number)) AS asset_kind_code,
+               arg_max(asset_code, (published_date, delivery_id, record_number)) AS asset_code
+        FROM std_pipe_incident WHERE {ACCEPTED} GROUP BY 1, 2)
+    SELECT e.incident_code FROM fused_event e LEFT JOIN newest n USING (source_code, incident_code)
+    LEFT JOIN fused_asset a ON a.source_code = n.source_code AND a.asset_kind_code = n.asset_kind_code
+     AND a.asset_code = n.asset_code
+    WHERE e.asset_id IS DISTINCT FROM a.asset_id"""
 
 
 def event_faults(home: Home) -> list[str]:
     """Each accepted incident is one event, keyed to the place the truth says, which lies in reach if both are known."""
-    tables = database(
-        home, "std.incident", "fused.event", "fused.place", "fused.link_place_source", "safe.event", "meta.delivery"
-    )
+    tables = database(home, *_EVENT_TABLES)
     wanted = {
-        (source, code)
-        for source, code in tables.sql(
-            f"SELECT DISTINCT source_code, incident_code FROM std_incident WHERE {ACCEPTED}"
-        ).fetchall()
+        row
+        for name in ("std_incident", "std_pipe_incident")
+        for row in tables.sql(f"SELECT DISTINCT source_code, incident_code FROM {name} WHERE {ACCEPTED}").fetchall()
     }
     rows = tables.sql(
         "SELECT e.source_code, e.incident_code, e.place_id, e.longitude, e.latitude, p.longitude, p.latitude "
@@ -38,6 +50,7 @@ def event_faults(home: Home) -> list[str]:
             faults.append(f"fused.event: {code} should be at {known[code]}, is at {place}")
         if place and None not in positions and _metres(*positions) > _RADIUS_METRES + 1:
             faults.append(f"fused.event: {code} is {_metres(*positions):.0f} m from its place")
+    faults += [f"fused.event: {code} is not keyed to its asset" for (code,) in tables.sql(_ASSETS).fetchall()]
     events = tables.sql("SELECT count(*) FROM safe_event").fetchall()[0][0]
     return faults if events == len(rows) > 0 else [*faults, f"safe.event has {events} rows, fused.event {len(rows)}"]
 

@@ -38,6 +38,7 @@ def table(spark: SparkSession, table_id: str, *rows: dict[str, Any]) -> DataFram
 RECORD = (
     "source_code STRING, table_name STRING, trust INT, delivery_id STRING, record_number BIGINT, incident_code STRING, "
     "event_kind_code STRING, occurred_at TIMESTAMP, ended_at TIMESTAMP, longitude DOUBLE, latitude DOUBLE, "
+    "asset_kind_code STRING, asset_code STRING, "
     "division_code STRING, place_name STRING, updated_date DATE"
 )
 
@@ -115,10 +116,20 @@ def test_states_of_an_incident_are_one_event_and_the_newest_known_value_stands(s
 def test_event_has_what_the_contract_asks_and_the_division_of_its_day(spark: SparkSession) -> None:
     division = "division_code STRING, division_name STRING, valid_from_year INT, valid_to_year INT, current_code STRING"
     divisions = spark.createDataFrame([("440304", "福田区", 1990, None, "440304")], division)
-    fused = events.fuse(records(spark, {}), *places(spark, ("p", 114.0, 22.5, "甲")), divisions, 300)
+    place, links = places(spark, ("p", 114.0, 22.5, "甲"))
+    asset = {"source_code": "shenzhen", "asset_kind_code": "gas_pipe", "asset_code": "G1", "asset_id": "ast"}
+    others = [asset | {"source_code": "nanjing", "asset_id": "far"}, asset | {"asset_kind_code": "water_pipe"}]
+    known = {
+        "fused.place": place,
+        "fused.link_place_source": links,
+        "fused.asset": table(spark, "fused.asset", asset, *others),
+        "fused.division": divisions,
+    }
+    fused = events.fuse(records(spark, {"asset_kind_code": "gas_pipe", "asset_code": "G1"}), known, 300)
     assert set(catalogue().table("fused.event").column_names) <= set(fused.columns)
     (row,) = fused.collect()
     assert (row["division_name"], row["place_id"], row["severity_code"]) == ("福田区", "p", None)
+    assert row["asset_id"] == "ast"
 
 
 # Service items and requests ----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Events: every incident of every table that declares itself, keyed to the place and the division it happened in."""
+"""Events: every incident of every table that declares itself, keyed to its place, its asset and its division."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,6 +9,8 @@ from ronghe.fuse.organisations import with_division
 from ronghe.fuse.records import newest_by_trust
 from ronghe.standardise.normalisers import place_name
 
+# What tells an asset from another inside its source.
+_ASSET = ("asset_kind_code", "asset_code")
 # Attributes that are merged one by one over the states of an incident; a missing value never hides a known one.
 ATTRIBUTES = (
     "event_kind_code",
@@ -20,6 +22,7 @@ ATTRIBUTES = (
     "latitude",
     "division_code",
     "place_name",
+    *_ASSET,
 )
 _METRES_PER_DEGREE = 111_320.0
 _ID_HEX_DIGITS = 16
@@ -109,11 +112,22 @@ def _named(events: DataFrame, links: DataFrame) -> DataFrame:
     return asked.join(F.broadcast(names), ["source_code", "name"]).select("event_id", "named_id")
 
 
-def fuse(
-    records: DataFrame, places: DataFrame, links: DataFrame, divisions: DataFrame, radius_metres: float
-) -> DataFrame:
-    """Return one row per event, as the contract of `fused.event` says; see `merge` and `with_place`."""
+def with_asset(events: DataFrame, assets: DataFrame) -> DataFrame:
+    """Key events to the asset that their source names, if it is known; add `asset_id`."""
+    key = ["source_code", *_ASSET]
+    return events.join(assets.select(*key, "asset_id"), key, "left")
+
+
+def fuse(records: DataFrame, known: Mapping[str, DataFrame], radius_metres: float) -> DataFrame:
+    """Return one row per event, as the contract of `fused.event` says; see `merge`, `with_place`, `with_asset`.
+
+    Args:
+        records: gathered records.
+        known: `fused.place`, `fused.link_place_source`, `fused.asset` and `fused.division` by their ids.
+        radius_metres: how far a place may lie from an event.
+    """
     merged = merge(records)
     missing: Sequence[str] = [name for name in ATTRIBUTES if name not in merged.columns]
     whole = merged.withColumns({name: F.lit(None) for name in missing}) if missing else merged
-    return with_division(with_place(whole, places, links, radius_metres), divisions, "event_date")
+    placed = with_place(whole, known["fused.place"], known["fused.link_place_source"], radius_metres)
+    return with_division(with_asset(placed, known["fused.asset"]), known["fused.division"], "event_date")
