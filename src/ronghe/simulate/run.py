@@ -34,6 +34,7 @@ WRITERS: tuple[Callable[[Window, TruthLog], None], ...] = (
     write_enterprises,
     write_permits,
     write_schools,
+    write_social_security,
     write_pipe_assets,
     write_pipe_incidents,
     write_network_events,
