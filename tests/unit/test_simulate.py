@@ -703,6 +703,9 @@ def test_incidents_come_again_when_they_are_repaired_later(run: Run) -> None:
     assert 0.01 < sum(code not in segments for code in named if code) / len(named) < 0.08
 
 
+_LATE = ("shenzhen.swipe", "nanjing.pipe_incident", "cyberspace.network_event")
+
+
 @pytest.mark.parametrize("days", [1, 2])
 def test_short_windows_are_whole(days: int, tmp_path: Path) -> None:
     summary = simulate(tmp_path / "landing", tmp_path / "truth", scale=0.002, days=days)
@@ -710,7 +713,7 @@ def test_short_windows_are_whole(days: int, tmp_path: Path) -> None:
         assert feed.deliveries == math.ceil(days / frequency(feed.feed))
         assert feed.read == feed.accepted + feed.deduplicated + feed.quarantined > 0
         assert "very_late" not in feed.defects
-        assert ("late" in feed.defects) == (days == 2 and feed.feed in ("shenzhen.swipe", "nanjing.pipe_incident"))
+        assert ("late" in feed.defects) == (days == 2 and feed.feed in _LATE)
 
 
 def test_simulate_refuses_what_makes_no_sense(tmp_path: Path) -> None:
