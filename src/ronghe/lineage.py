@@ -120,7 +120,9 @@ def _output(lake: Lake, name: str, version: int) -> "OutputDataset":
     from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
 
     rows = lake.written_rows(name, version) if name in lake.catalogue.tables else None
-    counted = {"outputStatistics": statistics.OutputStatisticsOutputDatasetFacet(rowCount=rows)} if rows else {}
+    counted: dict[str, Any] = {}
+    if rows:
+        counted["outputStatistics"] = statistics.OutputStatisticsOutputDatasetFacet(rowCount=rows)
     return OutputDataset(NAMESPACE, name, facets=_facets(lake.catalogue, name, version), outputFacets=counted)
 
 

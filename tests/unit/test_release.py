@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -338,7 +337,7 @@ def test_killed_release_is_finished_by_the_next_run(
 
 def test_package_that_is_gone_is_made_again(lake: Lake, home: Home) -> None:
     release_id = release(lake)
-    os.rename(home.releases / "livelihood" / str(release_id), home.root / "elsewhere")
+    (home.releases / "livelihood" / str(release_id)).rename(home.root / "elsewhere")
     release(lake)
     folder = home.releases / "livelihood" / current(home)["release_id"]
     assert folder.name == release_id
