@@ -1,6 +1,6 @@
 """Land what a source has delivered: every record as read, numbered, without the columns the contract refuses.
 
-Reads:  the feed's folder of the landing zone
+Reads:  the feed's folder of the landing zone, filled first from the source's own system where the feed has a transport
 Writes: raw.<source>__<feed>, meta.delivery (landed, rejected, duplicate)
 Usage:  python jobs/land_deliveries.py --feed shenzhen.swipe
 Returns the number of deliveries that wait to be standardised.
@@ -8,13 +8,15 @@ Returns the number of deliveries that wait to be standardised.
 
 from ronghe.ingest.deliveries import Ledger, discover
 from ronghe.ingest.landing import stage
+from ronghe.ingest.transports import fetch
 from ronghe.job import JobContext, job_main
 from ronghe.lake import Part
 
 
 def run(ctx: JobContext) -> int:
-    """Stage new deliveries, write them to raw in one commit, then say so in the ledger."""
+    """Fetch, stage new deliveries, write them to raw in one commit, then say so in the ledger."""
     feed, lake = ctx.feed, ctx.lake
+    fetch(feed, ctx.home)
     ledger = Ledger(lake, feed)
     new = ledger.unseen(d for d in discover(feed, ctx.home.landing) if ctx.days is None or d.business_date in ctx.days)
     staged = stage(feed, new, ctx.home.landing, ctx.home.staging(feed.id), ledger.landed_content())

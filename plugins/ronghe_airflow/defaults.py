@@ -5,13 +5,12 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
+from ronghe import engine
 from ronghe_airflow.alerts import task_failed
 
 TIMEZONE = "Asia/Shanghai"
 
-# Every task that talks to the engine takes a slot; two keep two cores busy.
-ENGINE_POOL = "engine"
-ENGINE_SLOTS = 2
+ENGINE_POOL, ENGINE_SLOTS = engine.POOL, engine.POOL_SLOTS
 ENGINE_CONNECTION = "spark_connect"
 
 # What a retry cannot mend fails at once; what may pass is tried again after a short wait.
@@ -27,6 +26,12 @@ RETRY_POLICY = ExceptionRetryPolicy(
             action=RetryAction.RETRY,
             retry_delay=timedelta(seconds=30),
             reason="the engine does not answer",
+        ),
+        RetryRule(
+            exception="ronghe.ingest.transports.SourceUnavailable",
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(minutes=5),
+            reason="the source does not answer",
         ),
     ]
 )

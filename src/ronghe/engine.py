@@ -21,11 +21,13 @@ from typing import IO, TYPE_CHECKING
 
 from ronghe import jars
 from ronghe.home import Home
-from ronghe.processes import ServiceState, end_group, group, listening, load_state, save_state
+from ronghe.processes import ServiceState, end_group, end_service, group, listening, load_state, save_state
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# Airflow's pool of the engine: every task that talks to it takes a slot; two keep two cores busy.
+POOL, POOL_SLOTS = "engine", 2
 TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
 _START_SECONDS = 90
 # A Connect server leaks a little with each session (SPARK-54055); a fresh one costs five seconds.
@@ -211,11 +213,7 @@ def _why(home: Home) -> str:
 
 def down(home: Home) -> bool:
     """End the home's server with all its children; say whether there was one."""
-    running = state(home)
-    if running:
-        end_group(running.pid)
-    _state_file(home).unlink(missing_ok=True)
-    return running is not None
+    return end_service(_state_file(home))
 
 
 def recycle_if_due(home: Home) -> bool:

@@ -44,6 +44,15 @@ def load_state(path: Path) -> ServiceState | None:
     return found if alive(found.pid) and _began(found.pid) <= found.started_at + _CLOCK_SECONDS else None
 
 
+def end_service(path: Path) -> bool:
+    """End the service of a state file with all its children, and forget it; say whether it ran."""
+    running = load_state(path)
+    if running:
+        end_group(running.pid)
+    path.unlink(missing_ok=True)
+    return running is not None
+
+
 def _began(pid: int) -> float:
     try:
         return float(psutil.Process(pid).create_time())

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,14 @@ pytestmark = pytest.mark.spark
 
 JOBS = (land_deliveries, standardise_deliveries, accept_deliveries)
 TOKEN = re.compile(r"[0-9a-f]{32}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _delivered() -> Iterator[None]:
+    """A case is delivered as a file; how a source is asked for one is tested in tests/unit/test_transports.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(land_deliveries, "fetch", lambda *_: 0)
+        yield
 
 
 @pytest.fixture(scope="module", params=cases(), ids=lambda case: case.name)

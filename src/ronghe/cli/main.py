@@ -27,10 +27,11 @@ def clear_errors() -> Iterator[None]:
     from ronghe.engine import EngineError
     from ronghe.job import DataStopped, JobFailed
     from ronghe.orchestration.service import AirflowError
+    from ronghe.simulate.serve import SourcesError
 
     try:
         yield
-    except (AirflowError, ContractError, DataStopped, EngineError, JobFailed) as error:
+    except (AirflowError, ContractError, DataStopped, EngineError, JobFailed, SourcesError) as error:
         _end(str(error))
     except OSError as error:
         if error.errno == 28:
@@ -55,6 +56,7 @@ def simulate(
 ) -> None:
     """Make the feeds of three cities in the landing zone, with known defects; the truth is kept aside."""
     from ronghe.simulate import simulate as make
+    from ronghe.simulate.serve import connect
 
     home = Home.find()
     with clear_errors():
@@ -65,13 +67,14 @@ def simulate(
         summary = make(
             home.landing, home.truth, scale=scale, seed=seed, days=days, last_day=date.fromisoformat(last_day)
         )
+        connect(home)
         for feed in summary.feeds:
             typer.echo(f"{feed.feed:26} {feed.deliveries:3} deliveries, {feed.read:8,} records")
 
 
 @app.command()
 def up() -> None:
-    """Start the engine and Airflow, or leave them as they run."""
+    """Start the engine, Airflow and the simulated sources, or leave them as they run."""
     from ronghe.cli.services import start
 
     with clear_errors():
@@ -80,7 +83,7 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """End Airflow and the engine, with all their children."""
+    """End Airflow, the engine and the simulated sources, with all their children."""
     from ronghe.cli.services import stop
 
     with clear_errors():

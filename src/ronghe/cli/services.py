@@ -6,16 +6,18 @@ import typer
 
 from ronghe import engine
 from ronghe.cli.night import FUSE
+from ronghe.engine import POOL, POOL_SLOTS
 from ronghe.home import Home
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
-
-POOL, POOL_SLOTS = "engine", 2
+from ronghe.simulate import serve
 
 
 def start(home: Home) -> None:
-    """Start engine and Airflow, and make the pool every engine task takes a slot of."""
+    """Start simulated sources (if any), engine and Airflow, and make the pool every engine task takes a slot of."""
     began, clock = time.monotonic(), time.time()
+    if sources := serve.up(home):
+        typer.echo(f"sources  http://{serve.HOST}:{sources.port}")
     running = engine.up(home)
     typer.echo(f"engine   localhost:{running.port}")
     airflow = service.up(home)
@@ -35,6 +37,7 @@ def start(home: Home) -> None:
 
 
 def stop(home: Home) -> None:
-    """End Airflow first, so that no task is left without its engine."""
-    ended = [name for name, end in (("airflow", service.down), ("engine", engine.down)) if end(home)]
+    """End Airflow first, so that no task is left without its engine or its source."""
+    services = (("airflow", service.down), ("engine", engine.down), ("sources", serve.down))
+    ended = [name for name, end in services if end(home)]
     typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")

@@ -44,6 +44,7 @@ def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
             yield f"{feed.id}: column {column.name}: {rule}"
         if column.name in feed.refuse:
             yield f"{feed.id}: column {column.name} is declared and refused; do one of both"
+    yield from _transport_faults(feed)
     # Spark's names of columns do not differ by case.
     raw = [raw_column(column.name).lower() for column in feed.columns]
     for name in sorted({name for name in raw if raw.count(name) > 1}):
@@ -53,6 +54,16 @@ def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
         yield f"{feed.id}: target {feed.target!r} is no declared std table"
     else:
         yield from _mapping_faults(feed, target)
+
+
+def _transport_faults(feed: Feed) -> Iterator[str]:
+    """Yield where a feed that is fetched does not read what a fetch writes."""
+    if feed.transport is None:
+        return
+    if (feed.reader.format, feed.reader.records, feed.reader.member) != ("json", None, None):
+        yield f"{feed.id}: what a transport fetches is JSON Lines; its reader is `format: json` and nothing more"
+    if (feed.landing.count("{business_date}"), feed.landing.count("*")) != (1, 1):
+        yield f"{feed.id}: landing {feed.landing!r} needs one {{business_date}} and one * for what is fetched"
 
 
 def _mapping_faults(feed: Feed, target: Table) -> Iterator[str]:

@@ -73,10 +73,27 @@ def discover(feed: Feed, landing: Path) -> tuple[Delivery, ...]:
     Raises:
         ContractError: a file lies in a folder whose name is no date.
     """
-    pattern = feed.landing.replace("{business_date}", "*")
     folder = landing / feed.source_code
-    found = [_delivery(feed, path, folder) for path in folder.glob(pattern) if _finished(path)]
+    found = [_delivery(feed, path, folder) for path in _files(feed, folder)]
     return tuple(sorted(found, key=lambda d: (d.business_date, d.path)))
+
+
+def landed_files(feed: Feed, landing: Path) -> dict[date, list[Path]]:
+    """Return the feed's files in the landing zone by business day, unread.
+
+    Raises:
+        ContractError: as for `discover`.
+    """
+    folder = landing / feed.source_code
+    found: dict[date, list[Path]] = {}
+    for path in sorted(_files(feed, folder)):
+        relative = path.relative_to(folder).as_posix()
+        found.setdefault(_business_date(feed, relative, f"{feed.source_code}/{relative}"), []).append(path)
+    return found
+
+
+def _files(feed: Feed, folder: Path) -> list[Path]:
+    return [path for path in folder.glob(feed.landing.replace("{business_date}", "*")) if _finished(path)]
 
 
 def _finished(path: Path) -> bool:

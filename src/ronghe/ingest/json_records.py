@@ -124,6 +124,18 @@ def _first_text(path: Path, blocks: Iterator[str]) -> tuple[str, Iterator[str]]:
     raise RejectedFile("empty", f"{path.name} has no JSON: ask the source to send it again")
 
 
+def decoded_json(text: str) -> Any:
+    """Return what JSON text means, with its numbers as they were written.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
 def _is_lines(head: str) -> bool:
     """Tell whether text begins as JSON Lines: one of its first lines is a whole object."""
     return head[0] == "{" and any(line[0] == "{" and _object_in(line) is not None for line in head.split("\n") if line)
@@ -132,8 +144,8 @@ def _is_lines(head: str) -> bool:
 def _object_in(text: str) -> dict[str, Any] | None:
     """Return the object that a text is, none if it is anything else."""
     try:
-        found = _DECODER.decode(text)
-    except (ValueError, RecursionError):
+        found = decoded_json(text)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -409,15 +421,15 @@ def _text(value: Any) -> str | None:
     """Return a value as the text of a cell."""
     if value is None or type(value) is str:
         return value
-    return str(value) if isinstance(value, _Number) else _compact(value)
+    return str(value) if isinstance(value, _Number) else compact(value)
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
     """Return a value as compact JSON text with its numbers as they were written."""
     if isinstance(value, _Number):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_compact(name)}:{_compact(part)}" for name, part in value.items()) + "}"
+        return "{" + ",".join(f"{compact(name)}:{compact(part)}" for name, part in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(_compact, value)) + "]"
+        return "[" + ",".join(map(compact, value)) + "]"
     return json.dumps(value, ensure_ascii=False)

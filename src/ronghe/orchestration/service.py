@@ -14,7 +14,7 @@ from pathlib import Path
 from ronghe import engine
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
-from ronghe.processes import ServiceState, end_group, listening, load_state, save_state
+from ronghe.processes import ServiceState, end_service, listening, load_state, save_state
 
 USER = "admin"
 _START_SECONDS = 120
@@ -166,8 +166,4 @@ def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
 
 def down(home: Home) -> bool:
     """End Airflow with all its children; say whether it ran."""
-    running = state(home)
-    if running:
-        end_group(running.pid)
-    _state_file(home).unlink(missing_ok=True)
-    return running is not None
+    return end_service(_state_file(home))
