@@ -1,16 +1,19 @@
 """Release every extract whose tables changed: a data package, audited and put up by one commit, then its database.
 
-Reads:  the open tables that extracts name, meta.release
-Writes: meta.release, the packages, the extracts' databases, the metrics
+Reads:  the open tables that extracts name, meta.release, meta.quality
+Writes: meta.release, meta.quality, the packages, the extracts' databases, the metrics
 Usage:  python jobs/release_extracts.py
 Returns the number of releases that went up.
 """
 
 import logging
 
+from ronghe.contracts import Extract
 from ronghe.job import DataStopped, JobContext, job_main
+from ronghe.lake import Lake
 from ronghe.monitoring.metrics import write_metrics
 from ronghe.monitoring.notify import Event, notify
+from ronghe.quality import judgements
 from ronghe.release import database, package
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ def run(ctx: JobContext) -> int:
             log.info("%s waits for %s", extract.id, ", ".join(missing))
             continue
         try:
+            _refuse_unsound(lake, extract)
             released += package.release_extract(lake, extract, package.record_release) is not None
         except package.ReleaseHeldBack as error:
             faults.append(str(error))
@@ -36,6 +40,16 @@ def run(ctx: JobContext) -> int:
     if faults:
         raise DataStopped("; ".join(faults))
     return released
+
+
+def _refuse_unsound(lake: Lake, extract: Extract) -> None:
+    """Hold an extract back while a check that must hold of one of its tables does not.
+
+    A table that changed since the night judged it is judged here; the others are looked up.
+    """
+    found = [judgements.judge_table(lake, name)[0] for name in extract.table_ids]
+    if said := judgements.stopping(found):
+        raise package.ReleaseHeldBack(f"release of {extract.id} held back: {said}. See docs/runbooks/quality-stop.md.")
 
 
 if __name__ == "__main__":

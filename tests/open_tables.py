@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from ronghe.contracts import catalogue
+from ronghe.contracts import Extract, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.release.files import arrow_schema
@@ -78,6 +78,13 @@ LIVELIHOOD: dict[str, list[Row]] = {
     "safe.place": [PLACE, {**PLACE, "place_id": "plc_2", "place_name": "=HYPERLINK(1)", "longitude": None}],
     "safe.division": [DIVISION],
 }
+
+
+def small_extract(name: str = "livelihood") -> Extract:
+    """Return an extract with only those of its tables that are written here."""
+    extract = catalogue().extract(name)
+    here = tuple(item for item in extract.tables if item.table in (*LIVELIHOOD, "safe.organisation"))
+    return extract.model_copy(update={"tables": here})
 
 
 def write(home: Home, table_id: str, rows: list[Row]) -> None:

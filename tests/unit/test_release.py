@@ -17,7 +17,7 @@ from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.release import audit, files, package
 from ronghe.release.package import ReleaseHeldBack, release_extract, releases
-from tests.open_tables import COMPANY, FLOW, LIVELIHOOD, PLACE, TRADER, record, write, write_livelihood
+from tests.open_tables import COMPANY, FLOW, LIVELIHOOD, PLACE, TRADER, record, small_extract, write, write_livelihood
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def lake(home: Home) -> Lake:
 
 
 def extract_of(name: str, **changes: Any) -> Extract:
-    return catalogue().extract(name).model_copy(update=changes)
+    return small_extract(name).model_copy(update=changes)
 
 
 def release(lake: Lake, name: str = "livelihood", **changes: Any) -> str | None:

@@ -19,7 +19,7 @@ from ronghe.job import JobFailed
 from ronghe.lake import Lake
 from ronghe.release import database
 from ronghe.release.package import release_extract
-from tests.open_tables import AT, DAY, FLOW, LIVELIHOOD, PLACE, SECURITY, record, write, write_livelihood
+from tests.open_tables import AT, DAY, FLOW, LIVELIHOOD, PLACE, SECURITY, record, small_extract, write, write_livelihood
 from tests.ports import free_port
 
 POSTGRES = next(
@@ -77,7 +77,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def load(home: Home, url: str, extract: Extract | None = None) -> bool:
-    extract = extract or catalogue().extract("livelihood")
+    extract = extract or small_extract()
     release_extract(Lake(home, catalogue()), extract, record)
     release_id = str(
         sorted(Lake(home, catalogue()).rows("meta.release").to_pylist(), key=lambda r: r["release_number"])[-1][
@@ -149,7 +149,7 @@ def test_next_release_replaces_every_table(home: Home, url: str) -> None:
 
 def test_table_whose_columns_changed_is_made_anew(home: Home, url: str) -> None:
     load(home, url)
-    extract = catalogue().extract("livelihood")
+    extract = small_extract()
     narrow = extract.tables[1].model_copy(
         update={"columns": (*catalogue().table("mart.social_security").primary_key, "account_count")}
     )
