@@ -95,6 +95,12 @@ def write(home: Home, table_id: str, rows: list[Row]) -> None:
     write_deltalake(path, data, mode="overwrite")
 
 
+def append(home: Home, table_id: str, rows: list[Row]) -> None:
+    """Add rows to a table."""
+    schema = arrow_schema(catalogue().table(table_id).columns)
+    write_deltalake(Lake(home, catalogue()).path(table_id), pa.Table.from_pylist(rows, schema), mode="append")
+
+
 def write_livelihood(home: Home) -> None:
     """Write the tables of the extract `livelihood`."""
     for table_id, rows in LIVELIHOOD.items():

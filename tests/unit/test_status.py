@@ -4,7 +4,7 @@ import ast
 import inspect
 from types import ModuleType
 
-from ronghe.cli.status import ADVICE
+from ronghe.cli.health import ADVICE
 from ronghe.contracts import rules
 from ronghe.ingest import records
 from ronghe.standardise import standardiser

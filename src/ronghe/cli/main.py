@@ -103,12 +103,14 @@ def run(
 
 
 @app.command()
-def status() -> None:
-    """Show what ran, what is in the lake, and what waits for a person."""
+def status(
+    json: Annotated[bool, typer.Option("--json", help="For machines: everything as one JSON document.")] = False,
+) -> None:
+    """Show what ran, what is late, what is in quarantine and why, what was released, and what to do."""
     from ronghe.cli.status import show_status
 
     with clear_errors():
-        show_status(Home.find())
+        show_status(Home.find(), json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import typer
 
-from ronghe.cli.status import show_built
+from ronghe.cli.status import show_built, show_late
 from ronghe.contracts import load_sources
 from ronghe.home import Home
 from ronghe.orchestration.client import Airflow, TaskState
@@ -31,6 +31,7 @@ def run_night(home: Home, days: str | None) -> bool:
             failed |= _follow(airflow, [dag_id], days)
     typer.echo(f"\nThe night took {time.monotonic() - began:.0f} s.")
     show_built(home)
+    show_late(home)
     if failed:
         named = ", ".join(sorted(failed))
         typer.secho(f"Failed: {named}. Open the run in Airflow; the DAG's page says what to do.", fg="red")

@@ -1,6 +1,6 @@
 """What ran, what is there, what waits for a person; read from the tables and the services, without the engine."""
 
-from collections import Counter, defaultdict
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,27 +9,11 @@ from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
 from rich.table import Table as Grid
 
-from ronghe import engine
+from ronghe.cli.health import Health, Reason, collect, quarantine_reasons
 from ronghe.contracts import ContractError, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
-from ronghe.orchestration import service
-
-# What an operator does about a reason, by the rule before the colon.
-ADVICE = {
-    "torn": "the record breaks off: ask the source to deliver the file again",
-    "undecodable": "bytes are no text in the declared encoding: ask the source",
-    "oversized": "a cell is longer than the contract allows",
-    "required": "a value that must be there is missing: ask the source",
-    "format": "a value is not written as the contract says: ask the source, or mend `format`",
-    "unit": "a number comes in a unit the contract does not know: ask the source, or add its factor",
-    "code": "a value is in no code set: ask the source, or add an alias to the code set",
-    "check": "a check digit is wrong: ask the source",
-    "range": "a value is outside its limits: ask the source",
-    "future": "a day lies after the delivery: ask the source",
-    "any_of": "none of the values is there of which one must be: ask the source",
-    "pattern": "a value is not of the contract's pattern: ask the source",
-}
+from ronghe.monitoring.freshness import feed_states
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -48,53 +32,77 @@ def _print(grid: Grid) -> None:
     typer.echo("")
 
 
-def show_status(home: Home) -> None:
-    """Print services, deliveries of each feed, tables and quarantine."""
-    running, airflow = engine.state(home), service.state(home)
-    typer.echo(f"home     {home.root}")
-    typer.echo(f"engine   {f'localhost:{running.port}' if running else 'down (ronghe up)'}")
-    typer.echo(f"airflow  {f'http://localhost:{airflow.port}' if airflow else 'down (ronghe up)'}\n")
-    _print(_deliveries(home))
-    _show_held_back(home)
-    show_built(home)
-    if Lake(home, catalogue()).exists("meta.quarantine"):
-        show_quarantine(home, None, False, 0)
+def show_status(home: Home, as_json: bool = False) -> None:
+    """Print how the platform stands, and in the end what to do."""
+    health = collect(home)
+    if as_json:
+        typer.echo(json.dumps(health.as_json(), ensure_ascii=False, indent=1))
+        return
+    typer.echo(f"home     {health.home}")
+    typer.echo(f"engine   {health.engine or 'down (ronghe up)'}")
+    typer.echo(f"airflow  {health.airflow or 'down (ronghe up)'}")
+    layers = ", ".join(f"{count} {layer}" for layer, count in health.tables.items())
+    typer.echo(f"tables   {layers or 'none yet'}\n")
+    if health.runs:
+        _print(_runs(health))
+    _print(_feeds_grid(health))
+    for held in health.held_back:
+        typer.secho(f"{held.event}: {held.path}: {held.reason}", fg="yellow")
+    if health.quarantine:
+        _print(_reasons(health.quarantine))
+    _print(_releases(health))
+    to_do = health.to_do()
+    typer.secho("What to do", bold=True)
+    typer.echo("\n".join(f"  {line}" for line in to_do) if to_do else "  nothing: all is well")
+    typer.echo('\nThe tables: ronghe sql --tables; one of them: ronghe sql "SELECT * FROM mart.passenger_flow LIMIT 5"')
 
 
-def _deliveries(home: Home) -> Grid:
-    """Return, for each feed, what was delivered, what became of its records and how new the newest day is."""
-    events: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in Lake(home, catalogue()).rows("meta.delivery").to_pylist():
-        events[row["feed_id"]].append(row)
+def _runs(health: Health) -> Grid:
+    grid = _grid("Newest runs", "dag", "state", "started", "# seconds")
+    for run in health.runs or ():
+        started = (run.started_at or "-")[:16].replace("T", " ")
+        grid.add_row(run.dag, run.state, started, f"{run.seconds:.0f}" if run.seconds is not None else "-")
+    return grid
+
+
+def _feeds_grid(health: Health) -> Grid:
     grid = _grid(
-        "Deliveries", "feed", "# accepted", "# waiting", "# held back", "newest day", "# records", "# quarantined"
+        "Feeds", "feed", "newest day", "# late", "# accepted", "# waiting", "# held", "# records", "# quarant."
     )
-    for feed_id in catalogue().feeds:
-        rows = events.get(feed_id, [])
-        by_event = {code: {r["delivery_id"] for r in rows if r["event_code"] == code} for code in _EVENTS}
-        accepted = [row for row in rows if row["event_code"] == "accepted"]
+    for feed in health.feeds:
+        late = f"{feed.late_days} d" if feed.late_days else "never" if feed.is_late else "-"
+        counts = (feed.accepted, feed.waiting, feed.held_back, feed.records, feed.quarantined)
+        grid.add_row(feed.feed, feed.newest_business_date or "-", late, *(f"{count:,}" for count in counts))
+    return grid
+
+
+def _releases(health: Health) -> Grid:
+    grid = _grid("Releases", "extract", "# number", "# rows", "up since", "release id", "state")
+    for release in health.releases:
+        state = "current" if release.is_current else "waits for its tables" if release.waits_for else "tables changed"
         grid.add_row(
-            feed_id,
-            str(len(by_event["accepted"])),
-            str(len(by_event["landed"] - by_event["accepted"])),
-            str(len(by_event["rejected"] | (by_event["stopped"] - by_event["accepted"]))),
-            max((row["business_date"].isoformat() for row in accepted), default="-"),
-            f"{sum(row['accepted_count'] for row in accepted):,}",
-            f"{sum(row['quarantined_count'] for row in accepted):,}",
+            release.extract,
+            str(release.release_number or "-"),
+            f"{release.rows:,}" if release.rows is not None else "-",
+            release.recorded_at or "-",
+            (release.release_id or "-")[:12],
+            state,
         )
     return grid
 
 
-_EVENTS = ("landed", "accepted", "rejected", "stopped")
+def _reasons(reasons: Iterable[Reason]) -> Grid:
+    grid = _grid("Quarantine", "feed", "reason", "# records", "what to do")
+    for item in reasons:
+        grid.add_row(item.feed, item.reason, f"{item.count:,}", item.advice)
+    return grid
 
 
-def _show_held_back(home: Home) -> None:
-    """Print the deliveries that were rejected or stopped, with the reason."""
-    rows = Lake(home, catalogue()).rows("meta.delivery").to_pylist()
-    accepted = {row["delivery_id"] for row in rows if row["event_code"] == "accepted"}
-    for row in rows:
-        if row["event_code"] in ("rejected", "stopped") and row["delivery_id"] not in accepted:
-            typer.secho(f"{row['event_code']}: {row['path']}: {row['reason']}", fg="yellow")
+def show_late(home: Home) -> None:
+    """Print the feeds the night went on without."""
+    for state in feed_states(Lake(home, catalogue())):
+        if state.is_late:
+            typer.secho(f"late: {state.said()}", fg="yellow")
 
 
 # The way of the data.
@@ -121,13 +129,11 @@ def show_quarantine(home: Home, scope: str | None, records: bool, limit: int) ->
         ContractError: the scope is neither a source nor a feed.
     """
     feeds = _feeds(scope)
-    rows = [r for r in Lake(home, catalogue()).rows("meta.quarantine").to_pylist() if r["feed_id"] in feeds]
-    counts = Counter((row["feed_id"], reason) for row in rows for reason in row["reasons"].split())
-    grid = _grid("Quarantine", "feed", "reason", "# records", "what to do")
-    for (feed_id, reason), count in sorted(counts.items()):
-        grid.add_row(feed_id, reason, str(count), ADVICE.get(reason.partition(":")[0], ""))
-    _print(grid)
-    if limit and rows and scope:
+    lake = Lake(home, catalogue())
+    _print(_reasons(quarantine_reasons(lake, feeds)))
+    if not (limit and scope):
+        return
+    if rows := [r for r in lake.rows("meta.quarantine").to_pylist() if r["feed_id"] in feeds]:
         _show_records(home, rows, records, limit)
 
 

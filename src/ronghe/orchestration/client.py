@@ -111,6 +111,12 @@ class Airflow:
         params: dict[str, Any] = {"order_by": "-run_after", "limit": limit}
         return list(self._call("GET", f"/dags/{dag_id}/dagRuns", params=params)["dag_runs"])
 
+    def newest_runs(self) -> list[dict[str, Any]]:
+        """Return the newest run of each DAG, in the order of the DAGs' ids."""
+        dags = [dag["dag_id"] for dag in self._call("GET", "/dags", params={"limit": 200})["dags"]]
+        newest = [self.runs(dag_id, 1) for dag_id in sorted(dags)]
+        return [run for found in newest for run in found]
+
     def fail_lost_runs(self) -> list[str]:
         """Mark the runs failed that were going when Airflow was ended; return their DAGs.
 
