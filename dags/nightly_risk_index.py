@@ -14,7 +14,6 @@ is built again in the run after the delivery came. **If a rank jumps**, look at 
 at `mart.risk_indicator` for cells with `is_imputed` or `is_clamped`. A low score means that fewer threats were seen,
 not that defence is better. **If `judge_marts` fails**: docs/runbooks/quality-stop.md; any other failed task:
 docs/runbooks/failed-task.md.
-not that defence is better. **If the task fails**: docs/runbooks/failed-task.md.
 """
 
 from airflow.sdk import DAG
@@ -28,7 +27,6 @@ with DAG(
     schedule=cron("30 4 * * *"),
     tags=["layer:mart", "tier:1"],
     doc_md=__doc__,
-    deadline=deadline(minutes=60),
     deadline=deadline(minutes=90),
     **settings(),
 ):

@@ -9,7 +9,7 @@ Returns the number of releases that went up.
 import logging
 
 from ronghe.contracts import Extract
-from ronghe.job import DataStopped, JobContext, job_main
+from ronghe.job import DataStopped, JobContext, JobFailed, job_main
 from ronghe.lake import Lake
 from ronghe.monitoring.metrics import write_metrics
 from ronghe.monitoring.notify import Event, notify
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def run(ctx: JobContext) -> int:
     """Release what is due; one extract that is held back does not hold back the others."""
-    lake, released, faults = ctx.lake, 0, []
+    lake, released, faults, broken = ctx.lake, 0, [], []
     for extract in ctx.catalogue.extracts.values():
         if missing := package.missing_tables(lake, extract):
             log.info("%s waits for %s", extract.id, ", ".join(missing))
@@ -33,13 +33,24 @@ def run(ctx: JobContext) -> int:
             faults.append(str(error))
             notify(Event("release_failed", extract.id, str(error), "release-failed"))
             continue
-        current = package.releases(lake, extract.id)[-1]["release_id"]
-        url = database.address(ctx.home, extract)
-        database.load(url, extract, ctx.catalogue, ctx.home.releases / extract.id / current, current)
+        try:
+            _load_database(ctx, extract)
+        except JobFailed as error:
+            broken.append(str(error))
+            notify(Event("release_failed", extract.id, str(error), "release-failed"))
     write_metrics(ctx.home, lake)
     if faults:
-        raise DataStopped("; ".join(faults))
+        raise DataStopped("; ".join([*faults, *broken]))
+    if broken:
+        raise JobFailed("; ".join(broken))
     return released
+
+
+def _load_database(ctx: JobContext, extract: Extract) -> None:
+    """Bring the extract's database to the release that is up."""
+    current = package.releases(ctx.lake, extract.id)[-1]["release_id"]
+    url = database.address(ctx.home, extract)
+    database.load(url, extract, ctx.catalogue, ctx.home.releases / extract.id / current, current)
 
 
 def _refuse_unsound(lake: Lake, extract: Extract) -> None:

@@ -121,7 +121,7 @@ def _output(lake: Lake, name: str, version: int) -> "OutputDataset":
 
     rows = lake.written_rows(name, version) if name in lake.catalogue.tables else None
     counted: dict[str, Any] = {}
-    if rows:
+    if rows is not None:
         counted["outputStatistics"] = statistics.OutputStatisticsOutputDatasetFacet(rowCount=rows)
     return OutputDataset(NAMESPACE, name, facets=_facets(lake.catalogue, name, version), outputFacets=counted)
 

@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class FeedHealth:
-    """A feed: how new, how late, and what became of its deliveries and records; counts of deliveries but the last two."""
+    """A feed: how new, how late, and what became of its deliveries (first counts) and records (last two)."""
 
     feed: str
     newest_business_date: str | None
@@ -129,7 +129,8 @@ def _days(count: int) -> str:
 def _release_line(release: ReleaseHealth) -> str | None:
     """Return what to do about an extract, if anything."""
     if release.waits_for:
-        return f"{release.extract} waits for {', '.join(release.waits_for)}: ronghe run"
+        first, *more = release.waits_for
+        return f"{release.extract} waits for {first}{f' and {len(more)} more' if more else ''}: ronghe run"
     if not release.is_current:
         return f"{release.extract} is older than its tables: ronghe run, or {_BOOKS}/release-failed.md"
     return None

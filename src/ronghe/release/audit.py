@@ -115,7 +115,7 @@ def _content(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema
 
 
 def leaks(table: Table, columns: Sequence[Column], catalogue: Catalogue, snapshot: Snapshot) -> Iterator[str]:
-    """Yield released columns of a grade that is not open, and those with a value its treatment would not have left.
+    """Yield released columns of a grade that is not open, and those with a value its treatment cannot have left.
 
     The treatment is that of the restricted table the rows crossed from, which is where personal data are declared.
     """

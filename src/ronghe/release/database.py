@@ -1,4 +1,4 @@
-"""A release as tables of a database: in one transaction, so a reader sees the old release or the new one."""
+"""A release as tables of a database: all in one transaction, so a reader sees the old release or the new one."""
 
 import os
 from collections.abc import Iterator
@@ -141,7 +141,7 @@ def table_name(table_id: str) -> str:
 
 
 def _key(table: Table, required: set[str]) -> sa.Constraint:
-    """Return the key; with cells that may be missing it is unique, missing cells being equal where that can be said."""
+    """Return the key; one with cells that may be missing is unique, missing cells being equal on PostgreSQL."""
     if set(table.primary_key) <= required:
         return sa.PrimaryKeyConstraint(*table.primary_key)
     return sa.UniqueConstraint(*table.primary_key, postgresql_nulls_not_distinct=True)
@@ -177,7 +177,7 @@ class _SqliteDecimal(sa.types.TypeDecorator[Decimal]):
     def __init__(self, precision: int, scale: int) -> None:
         super().__init__(precision, scale, asdecimal=False)
 
-    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's
         if value is None:
             return None
         if len(value.normalize().as_tuple().digits) > _SQLITE_DIGITS:

@@ -6,7 +6,7 @@ from typing import Any
 from ronghe.contracts import Catalogue, Column, Extract, Table
 from ronghe.contracts.extract import ExtractTable, Format
 
-# A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection); its own sign for text goes before it.
+# A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection); its sign for "text" goes before it.
 FORMULA_SIGNS = "=+-@\t\r\n＝＋－＠"
 FORMULA_PREFIX = "'"
 # One text is prefixed more: the prefix itself, so that taking one off gives the value back in every case.
@@ -173,8 +173,8 @@ def readme(extract: Extract, catalogue: Catalogue, rows: dict[str, int]) -> str:
     lines += [
         "",
         "`datapackage.json` (Data Package v2) describes every column: type, meaning, unit, limits, keys. Check the",
-        "package with `frictionless validate datapackage.json`. `manifest.json` says which version of which table it",
-        "was made from; the SHA-256 of that file is the release's id and the name of this folder.",
+        "package with `frictionless validate datapackage.json`. `manifest.json` says which version of which table it was",
+        "made from; the SHA-256 of that file is the release's id and the name of this folder.",
         "",
         "Instants are UTC. Days are days of the source's clock. Rows are sorted by their key.",
     ]
@@ -182,7 +182,7 @@ def readme(extract: Extract, catalogue: Catalogue, rows: dict[str, int]) -> str:
         lines += [
             "",
             "CSV: UTF-8, comma, double quotes, first line names the columns, an empty cell is a missing value. A text",
-            "that a spreadsheet would take for a formula has a `'` before it; so has one that begins with `'`. Take one",
-            "off.",
+            "that a spreadsheet would take for a formula has a `'` before it; so has one that begins with `'`. Take",
+            "one off.",
         ]
     return "\n".join(lines) + "\n"

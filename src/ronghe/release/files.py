@@ -43,9 +43,9 @@ def identifier(name: str) -> str:
 
 
 @contextmanager
-def duck(**settings: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def duck(**settings: str | bool | int | float | list[str]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database in memory that says instants in UTC."""
-    with duckdb.connect(config={**settings}) as connection:
+    with duckdb.connect(config=settings) as connection:
         connection.sql("SET TimeZone = 'UTC'")
         yield connection
 
