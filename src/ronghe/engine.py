@@ -283,6 +283,8 @@ def classic_session(home: Home) -> Iterator["SparkSession"]:
     from pyspark.sql import SparkSession
 
     home.make()
+    # Workers run under this interpreter, as the server's do.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     skipped = ("spark.connect.", "spark.driver.memory")
     with lease(home):
         builder = SparkSession.builder.master("local[2]").appName("ronghe-tests")

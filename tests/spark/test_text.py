@@ -47,6 +47,9 @@ def rows(spark: SparkSession, origin: Table, texts: list[str | None], is_sole_tr
     made = [
         {
             "organisation_id": f"org_{n}",
+            "uscc": f"91520115AA{n:06d}BH",
+            "organisation_name": "样例公司",
+            "division_code": "520114",
             "organisation_kind_code": "limited_company",
             "is_sole_trader": is_sole_trader,
             "address": text,
