@@ -173,8 +173,8 @@ def readme(extract: Extract, catalogue: Catalogue, rows: dict[str, int]) -> str:
     lines += [
         "",
         "`datapackage.json` (Data Package v2) describes every column: type, meaning, unit, limits, keys. Check the",
-        "package with `frictionless validate datapackage.json`. `manifest.json` says which version of which table it was",
-        "made from; the SHA-256 of that file is the release's id and the name of this folder.",
+        "package with `frictionless validate datapackage.json`. `manifest.json` says which version of which table it",
+        "was made from; the SHA-256 of that file is the release's id and the name of this folder.",
         "",
         "Instants are UTC. Days are days of the source's clock. Rows are sorted by their key.",
     ]
