@@ -21,6 +21,7 @@ from ronghe.privacy.text.results import LANGUAGE, result
 PERSON: Final = "PERSON"
 _HAN: Final = r"[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 _SIGN: Final = re.compile(_HAN)
+_LETTER: Final = re.compile(r"[^\W\d_]")
 _LINK: Final = r"[ ]{0,2}[:：]?[ ]{0,2}(?:[叫是为]{1,2}[:：]?)?[ ]{0,2}"
 _LABEL_LINK: Final = r"[ ]{0,2}(?:[:：]|[叫是为]{1,2}[:：]?)[ ]{0,3}"
 _LONGEST_PART: Final = 12
@@ -129,7 +130,8 @@ class PersonRecognizer(EntityRecognizer):
             found += [
                 ((span.start_char, span.end_char), self._rules.model_score, "model")
                 for span in nlp_artifacts.entities
-                if span.label_ == PERSON
+                # The model takes 06-02 for a name now and then.
+                if span.label_ == PERSON and _LETTER.search(folded, span.start_char, span.end_char)
             ]
         return [result(self, PERSON, span, score, rule) for span, score, rule in found]
 
