@@ -6,7 +6,6 @@ terms) whose rows did not change are left alone. To rebuild past days, start a r
 | task | writes |
 |---|---|
 | record_inputs | `meta.night_input`: which sources were in, and which are late |
-| record_inputs | `meta.night_input`: which sources are in; comes before the others |
 | desensitise_fused | every table of `safe`; free text goes through the analyzer |
 | build_passenger_flow | `mart.passenger_flow`: place and quarter of an hour |
 | build_social_security | `mart.social_security`: division, month and scheme |

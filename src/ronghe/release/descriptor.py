@@ -182,7 +182,6 @@ def readme(extract: Extract, catalogue: Catalogue, rows: dict[str, int]) -> str:
         lines += [
             "",
             "CSV: UTF-8, comma, double quotes, first line names the columns, an empty cell is a missing value. A text",
-            "that a spreadsheet would take for a formula has a `'` before it; so has one that begins with `'`. Take",
-            "one off.",
+            "that a spreadsheet would take for a formula has a `'` before it; so has one that begins with `'`.",
         ]
     return "\n".join(lines) + "\n"
