@@ -28,7 +28,6 @@ with DAG(
     tags=["layer:mart", "tier:1"],
     doc_md=__doc__,
     deadline=deadline(minutes=90),
-    deadline=deadline(minutes=60),
     **settings(),
 ):
     job_task("build_risk_index") >> job_task("judge_marts")
