@@ -74,7 +74,8 @@ def tasks(dags: dict[str, Any]) -> dict[str, Any]:
 def test_dags_are_one_for_each_source_and_the_named_ones(dags: dict[str, Any]) -> None:
     sources = load_sources()
     assert sources
-    assert set(dags) == {*(f"ingest_{code}" for code in sources), "fuse", "nightly_livelihood", "maintain_lake"}
+    named = {"fuse", "nightly_livelihood", "nightly_risk_index", "release_extracts", "maintain_lake"}
+    assert set(dags) == {*(f"ingest_{code}" for code in sources), *named}
 
 
 def test_every_file_makes_a_dag_of_its_name_but_the_factory(dags: dict[str, Any]) -> None:
