@@ -20,7 +20,7 @@ def task_failed(context: Any) -> None:
 async def deadline_missed(minutes: int, context: dict[str, Any]) -> None:
     """Tell that a run is not done in time; Airflow's triggerer calls it, so it must not block."""
     run = context.get("dag_run") or {}
-    text = f"run {run.get('dag_run_id', '?')} was not done {minutes} minutes after it was queued"
+    text = f"run {run.get('dag_run_id', '?')} was not done {minutes} min after it was queued"
     event = Event("deadline_missed", str(run.get("dag_id", "?")), text, "failed-task")
     await asyncio.to_thread(notify, event)
 
