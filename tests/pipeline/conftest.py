@@ -67,6 +67,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         "RONGHE_HOME": str(home.root),
         "RONGHE_ENGINE_PORT": str(free_port()),
         "RONGHE_AIRFLOW_PORT": str(free_port()),
+        "RONGHE_SOURCES_PORT": str(free_port()),
         "RONGHE_ENGINE_MEMORY": "3g",
     }
     fresh = Night(home, environment)
