@@ -30,9 +30,11 @@ PERSONAL = (
     "landline",
     "mail",
     "plate",
+    "ip_address",
 )
 # Only what an identifier can be made of is compared; everything else in a text is a boundary.
 _DIGITS = re.compile(r"[0-9A-Z]{11,}")
+_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 
 
 def identifiers(home: Home) -> dict[str, str]:
@@ -49,7 +51,8 @@ def open_places(home: Home) -> list[Path]:
 def find_leaks(home: Home, names: dict[str, str], places: Sequence[Path] | None = None) -> list[str]:
     """Return where identifiers are found; the lines name kind and file, as the scan itself must not leak."""
     numbers = {name for name in names if _DIGITS.fullmatch(name)}
-    others = sorted(set(names) - numbers)
+    addresses = {name for name in names if _ADDRESS.fullmatch(name)}
+    others = sorted(set(names) - numbers - addresses)
     pattern = re.compile("|".join(map(re.escape, others)))
     found = set()
     for place in places if places is not None else open_places(home):
@@ -58,7 +61,7 @@ def find_leaks(home: Home, names: dict[str, str], places: Sequence[Path] | None 
                 hits = {run for run in _DIGITS.findall(text) if run in numbers}
                 # An identifier may stand inside a longer run of digits or letters.
                 hits |= {n for run in _DIGITS.findall(text) if len(run) > 18 for n in _windows(run) if n in numbers}
-                hits |= set(pattern.findall(text))
+                hits |= set(pattern.findall(text)) | (addresses & set(_ADDRESS.findall(text)))
                 found |= {f"{names[hit]} in {file.relative_to(home.root)}" for hit in hits}
     return sorted(found)
 
