@@ -15,7 +15,7 @@ from ronghe.contracts.limits import Limit, LimitSet
 from ronghe.fuse import events, service_items, service_requests
 from ronghe.livelihood import ecology, service_request
 from ronghe.privacy import gate
-from ronghe.standardise.tokens import key_frame
+from ronghe.privacy.keyed_hash import key_frame
 
 pytestmark = pytest.mark.spark
 
