@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from typer.testing import CliRunner
@@ -48,6 +49,13 @@ def event(feed_id: str, day: date, code: str, path: str, **more: Any) -> dict[st
         "quarantined_count": 0,
         **more,
     }
+
+
+def quarantine(home: Home, feed_id: str, reason: str) -> None:
+    """Put two records of a feed into quarantine."""
+    row = {"delivery_id": "a", "feed_id": feed_id, "reasons": reason, "record": "{}"}
+    rows = pa.Table.from_pylist([{**row, "record_number": number} for number in (1, 2)])
+    write_deltalake(Lake(home, catalogue()).path("meta.quarantine"), rows)
 
 
 def status() -> dict[str, Any]:
@@ -100,11 +108,7 @@ def test_held_back_delivery_is_told_until_its_file_is_corrected(home: Home, feed
 
 def test_quarantine_is_told_by_reason_with_advice(home: Home, feeds: list[str]) -> None:
     append(home, "meta.delivery", [event(feeds[0], NIGHT, "accepted", "a", quarantined_count=2)])
-    row = {"delivery_id": "a", "record_number": 1, "feed_id": feeds[0], "reasons": "check:uscc", "record": "{}"}
-    path = Lake(home, catalogue()).path("meta.quarantine")
-    import pyarrow as pa
-
-    write_deltalake(path, pa.Table.from_pylist([row, {**row, "record_number": 2}]))
+    quarantine(home, feeds[0], "check:uscc")
     [reason] = status()["quarantine"]
     assert (reason["reason"], reason["count"], reason["advice"]) == ("check:uscc", 2, health.ADVICE["check"])
     assert "records in quarantine: 2: ronghe quarantine, docs/runbooks/quarantine.md" in text()
@@ -144,7 +148,10 @@ def test_status_fits_a_hundred_columns(home: Home, feeds: list[str], monkeypatch
         event(f, NIGHT, "accepted", f, accepted_count=9_999_999, quarantined_count=99_999) for f in catalogue().feeds
     ]
     append(home, "meta.delivery", rows)
+    longest = max(catalogue().feeds, key=len)
+    quarantine(home, longest, "required:legal_representative_name")
     write(home, "safe.organisation", [COMPANY])
     release_extract(Lake(home, catalogue()), catalogue().extract("organisations"), record)
+    assert "required:legal_representative_name" in text()
     lines = text().splitlines()
     assert [line.rstrip() for line in lines if len(line.rstrip()) > 100 and not line.startswith("home")] == []

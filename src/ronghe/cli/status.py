@@ -49,7 +49,7 @@ def show_status(home: Home, as_json: bool = False) -> None:
     for held in health.held_back:
         typer.secho(f"{held.event}: {held.path}: {held.reason}", fg="yellow")
     if health.quarantine:
-        _print(_reasons(health.quarantine))
+        _print(_reasons_in_short(health.quarantine))
     _print(_releases(health))
     to_do = health.to_do()
     typer.secho("What to do", bold=True)
@@ -88,6 +88,14 @@ def _releases(health: Health) -> Grid:
             (release.release_id or "-")[:12],
             state,
         )
+    return grid
+
+
+def _reasons_in_short(reasons: Iterable[Reason]) -> Grid:
+    """Return what fits beside the rest; `ronghe quarantine` adds what helps against each."""
+    grid = _grid("Quarantine (what helps: ronghe quarantine)", "feed", "reason", "# records")
+    for item in reasons:
+        grid.add_row(item.feed, item.reason, f"{item.count:,}")
     return grid
 
 
