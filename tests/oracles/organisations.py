@@ -16,6 +16,7 @@ _LINKED = """
       ON r.table_name = 'std.permit' AND r.delivery_id = p.delivery_id AND r.record_number = p.record_number
     LEFT JOIN fused_organisation n ON n.organisation_id = r.organisation_id"""
 _TABLES = (
+    "std.school",
     *("std.permit", "std.organisation", "std.social_security_account", "fused.organisation", "meta.delivery"),
     *("fused.link_organisation_record", "fused.link_organisation_source", "meta.link_review"),
 )
@@ -57,6 +58,7 @@ def linkage_faults(home: Home) -> list[str]:
             ("std.permit", "uscc", "organisation_name"),
             ("std.organisation", "uscc", "organisation_name"),
             ("std.social_security_account", "employer_uscc", "employer_name"),
+            ("std.school", "uscc", "school_name"),
         )
     )
     placed = (
