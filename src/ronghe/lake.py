@@ -85,10 +85,14 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+# Two tasks that make one table at the same time see each other's files, or each other's metadata.
+_CONFLICTS = ("DELTA_CONCURRENT", "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_METADATA_CHANGED")
+
+
 def _conflicts(error: BaseException) -> bool:
-    """Say whether Delta refused a commit because another one came first."""
-    condition = getattr(error, "getCondition", lambda: None)()
-    return "DELTA_CONCURRENT" in (condition or "") or "[DELTA_CONCURRENT" in str(error)[:200]
+    """Say whether Delta refused a commit because another one came first, be it the one that makes the table."""
+    said = f"{getattr(error, 'getCondition', lambda: None)()} {str(error)[:200]}"
+    return any(name in said for name in _CONFLICTS)
 
 
 _again_after_conflict = retry(
