@@ -102,7 +102,7 @@ def test_asset_lies_in_the_division_of_today(ctx: JobContext) -> None:
 
 
 def test_owner_is_the_organisation_that_any_source_knows(ctx: JobContext) -> None:
-    known = {"organisation_id": "org_1", "uscc": "91320104AA00001148", "record_count": 1}
+    known = {"organisation_id": "org_1", "uscc": "91320104AA00001148", "record_count": 1, "link_rule_code": "uscc"}
     for source, table in (("nanjing", "std.social_security_account"), ("guiyang", "std.organisation")):
         put(ctx, "fused.link_organisation_source", known | {"source_code": source, "table_name": table})
     put(
