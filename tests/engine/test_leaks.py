@@ -1,6 +1,7 @@
 """The leak scan has teeth: with one treatment switched off it finds what that treatment hides."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def _switched_off(column: str, folder: Path) -> Path:
     lines = (builtin_folder() / CONTRACT).read_text("utf-8").splitlines()
     start = next(n for n, line in enumerate(lines) if f"- {{name: {column}," in line)
     at = next(n for n in range(start, len(lines)) if "property: treatment" in lines[n])
+    # Its grade would not let it leave as it is: the slip is a wrong grade beside a wrong treatment.
+    lines[start] = re.sub("classification: L[234]", "classification: L1", lines[start])
     lines[at] = "         customProperties: [{property: element, value: ELEMENT}, {property: treatment, value: keep}]}"
     element = {"legal_representative_name": "person_name", "contact_phone": "contact_phone"}.get(column, column)
     (folder / CONTRACT).parent.mkdir(parents=True)
