@@ -40,8 +40,11 @@ check: setup ## Format, lint, types, imports and contracts: under a minute, no J
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -q tests/contracts
 
-test: check ## Check, then run every other test
-	@$(BIN)/pytest -q tests --ignore=tests/contracts
+test: check ## Check, then run every other test but the long nights
+	@$(BIN)/pytest -q tests --ignore=tests/contracts -m "not long"
+
+nights: setup ## Run the long nights: through Airflow, cut off and late, and killed after its writes (30 minutes)
+	@$(BIN)/pytest -q tests/pipeline tests/engine -m long
 
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference
@@ -58,4 +61,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test docs fmt lock clean
+.PHONY: help setup run down check test nights docs fmt lock clean

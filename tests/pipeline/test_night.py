@@ -22,7 +22,7 @@ from tests.oracles.texts import text_recall
 from tests.pipeline.conftest import Night
 from tests.queries import queries
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.long]
 
 # Direct identifiers in free text, of which next to none may be left.
 DIRECT = ("CN_RESIDENT_ID", "CN_RESIDENT_ID_15", "CN_MOBILE", "CN_LANDLINE", "CN_BANK_CARD", "EMAIL_ADDRESS")
