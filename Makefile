@@ -43,8 +43,8 @@ check: setup ## Format, lint, types, imports and contracts: under a minute, no J
 test: check ## Check, then run every other test but the long nights
 	@$(BIN)/pytest -q tests --ignore=tests/contracts -m "not long"
 
-nights: setup ## Run the long nights: through Airflow, cut off and late, and killed after its writes (30 minutes)
-	@$(BIN)/pytest -q tests/pipeline tests/engine -m long
+nights: setup ## Run the long tests: nights through Airflow, cut off and late, killed after writes (an hour)
+	@$(BIN)/pytest -q tests -m long
 
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference

@@ -28,7 +28,7 @@ from tests.oracles.organisations import linkage_faults, linkage_quality
 from tests.oracles.road_traffic import road_traffic_faults
 from tests.oracles.transit_supply import transit_supply_faults
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 OWN = (
     *("chengdu.permit", "chengdu.poi", "chengdu.stop", "chengdu.stop_time"),
