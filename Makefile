@@ -41,10 +41,14 @@ check: setup ## Format, lint, types, imports and contracts: under a minute, no J
 	@$(BIN)/pytest -q tests/contracts
 
 test: check ## Check, then run every other test but the long nights
-	@$(BIN)/pytest -q tests --ignore=tests/contracts -m "not long"
+	@$(BIN)/pytest -q tests/unit tests/dags
+	@$(BIN)/pytest -q tests/spark -m "not long"
+	@$(BIN)/pytest -q tests/engine -m "not long"
 
 nights: setup ## Run the long tests: nights through Airflow, cut off and late, killed after writes (an hour)
-	@$(BIN)/pytest -q tests -m long
+	@$(BIN)/pytest -q tests/spark -m long
+	@$(BIN)/pytest -q tests/engine -m long
+	@$(BIN)/pytest -q tests/pipeline
 
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference

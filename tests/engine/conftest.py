@@ -84,7 +84,7 @@ def run_job(server: Home) -> JobRunner:
         script = verb if verb == "-m" else str(ROOT / "jobs" / f"{verb}.py")
         command = [sys.executable, script, *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=850
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=1800
         )
 
     return run
