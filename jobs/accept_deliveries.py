@@ -36,7 +36,8 @@ def run(ctx: JobContext) -> int:
         for d in deliveries
     ]
     stopped = [event for event in events if event.event_code == "stopped"]
-    # Rows called duplicates of what is stopped now are none: their delivery waits and is standardised again.
+    # Rows called duplicates of what is stopped now are none: their delivery waits and is standardised again, and so
+    # does whatever leans on it in turn.
     waiting = acceptance.leaning(lake.read("meta.duplicate"), [event.delivery.delivery_id for event in stopped])
     events = [e for e in events if e in stopped or e.delivery.delivery_id not in waiting]
     ledger.record(events)

@@ -11,8 +11,11 @@ from ronghe.fuse import events
 from ronghe.fuse.records import gather
 from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
+from ronghe.privacy.keyed_hash import key_frame
+from ronghe.privacy.keys import KeyStore
 
 TARGET = "fused.event"
+KEY_ID = "purpose_event_id"
 KNOWN = ("fused.place", "fused.link_place_source", "fused.asset", "fused.division")
 
 
@@ -23,7 +26,8 @@ def run(ctx: JobContext) -> int:
     done = lake.fingerprint(TARGET, accepted, KNOWN, [linkage])
     if lake.is_current(TARGET, done):
         return 0
-    rows = events.fuse(gather(lake, linkage), {name: lake.read(name) for name in KNOWN}, linkage.name_radius_metres)
+    keys, known = key_frame(ctx.spark, KeyStore(ctx.home.keys).ensure([KEY_ID])), {n: lake.read(n) for n in KNOWN}
+    rows = events.fuse(gather(lake, linkage), known, linkage.name_radius_metres, keys, KEY_ID)
     return int(lake.merge(TARGET, rows, done))
 
 

@@ -105,7 +105,7 @@ def _feed(feed: Feed) -> str:
         "every": "day" if feed.frequency_days == 1 else f"{feed.frequency_days} days",
         "late by": f"{feed.lateness_days} days at most",
         "clock": feed.timezone,
-        "coordinates": feed.coordinate_system,
+        "coordinates": feed.coordinate_system or "no positions",
         "stopped above": f"{feed.max_quarantined_pct:g} % in quarantine",
         "refused": ", ".join(map(code, feed.refuse)) or "nothing",
         "version": feed.version,

@@ -35,7 +35,7 @@ _RECOUNT = f"""
                count(v) AS good
         FROM hourly GROUP BY ALL)
     SELECT d.*, p.unit_code, p.least, p.most, round(d.good / p.full_day, 2) AS share,
-           CASE WHEN indicator_code = 'o3' THEN CASE WHEN o.windows >= p.needed THEN o.peak END
+           CASE WHEN indicator_code = 'o3' THEN CASE WHEN o.windows >= p.needed OR o.peak > p.most THEN o.peak END
                 WHEN d.good >= p.needed THEN d.mean END AS judged
     FROM day d JOIN printed p USING (indicator_code)
     LEFT JOIN ozone o USING (source_code, place_id, indicator_code, reading_date)"""

@@ -73,9 +73,9 @@ def service_item_faults(home: Home) -> list[str]:
     stale = tables.sql(
         f"""
         SELECT f.item_code FROM fused_service_item f JOIN (
-            SELECT item_code, arg_max(item_status_code, (snapshot_date, delivery_id, record_number)) AS status,
-                   arg_max(owner_name, (snapshot_date, delivery_id, record_number)) AS owner
-            FROM std_service_item WHERE {ACCEPTED} GROUP BY 1) s USING (item_code)
+            SELECT item_code, arg_max(item_status_code, newest) AS status, arg_max(owner_name, newest) AS owner
+            FROM (SELECT *, (snapshot_date, source_code, delivery_id, record_number) AS newest FROM std_service_item)
+            WHERE {ACCEPTED} GROUP BY 1) s USING (item_code)
         WHERE f.item_status_code <> s.status OR f.owner_name <> s.owner"""
     ).fetchall()
     return faults + [f"fused.service_item: {code} is not in its newest state" for (code,) in stale]

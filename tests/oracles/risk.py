@@ -40,7 +40,7 @@ _HOSTS = f"""
 _SENSORS = f"""
     WITH event AS (SELECT *, {_WEEK} AS week FROM std_network_event WHERE region_code || sensor_code IS NOT NULL),
     alive AS (SELECT DISTINCT week, region_code, sensor_code, business_date FROM event WHERE event_kind_code = 'stats'),
-    sensors AS (SELECT region_code, count(DISTINCT sensor_code) AS n FROM event GROUP BY 1),
+    sensors AS (SELECT week, region_code, count(DISTINCT sensor_code) AS n FROM event GROUP BY ALL),
     days AS (SELECT week, count(DISTINCT business_date) AS n FROM event GROUP BY 1),
     alert AS (SELECT e.* FROM event e SEMI JOIN alive USING (region_code, sensor_code, business_date)
               WHERE event_kind_code = 'alert')
@@ -52,7 +52,7 @@ _SENSORS = f"""
                ('Detection of a Network Scan', 'Attempted Information Leak')) AS scans,
            (SELECT count(DISTINCT (sensor_code, business_date, attacker_token)) FROM alert a WHERE a.week = d.week
                AND a.region_code = s.region_code AND attacker_token IS NOT NULL) AS attackers
-    FROM sensors s CROSS JOIN days d"""
+    FROM sensors s JOIN days d USING (week)"""
 _SIGHTINGS = f"""
     WITH seen AS (
         SELECT {_WEEK} AS week, sighting_count AS n, unnest(from_json(sighted_at_text, '["VARCHAR"]')) AS place

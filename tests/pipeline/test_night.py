@@ -157,7 +157,8 @@ def test_every_table_opens_with_delta_rs_and_is_commented(night: Night) -> None:
 def test_status_sql_and_quarantine_answer(night: Night) -> None:
     status = night.ronghe("status")
     assert "mart.passenger_flow" in status.stdout
-    assert "check:uscc" in status.stdout
+    assert "shenzhen.swipe" in status.stdout
+    assert "check:uscc" in night.ronghe("quarantine").stdout
     total = night.ronghe("sql", "-f", "csv", "SELECT sum(in_count) AS n FROM mart.passenger_flow")
     assert int(total.stdout.split()[1]) > 0
     refused = night.ronghe("sql", "SELECT * FROM std.swipe")

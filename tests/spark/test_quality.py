@@ -232,3 +232,11 @@ def test_bad_delivery_is_judged_by_itself_and_stops_alone(spark: SparkSession) -
     assert [word for word in (SECRET, NAME) if word in repr(found)] == []
     event = acceptance.verdict(feed, delivery("d2"), found.broken["d2"], counts["d2"], 2)
     assert (event.event_code, event.reason) == ("stopped", "ExpectCompoundColumnsToBeUnique: 2 of 2 rows")
+
+
+def test_whatever_leans_on_a_stopped_delivery_waits_with_it_however_far(spark: SparkSession) -> None:
+    pairs = [("b", "a"), ("c", "b"), ("d", "c"), ("y", "x"), ("a", "c")]
+    duplicate = spark.createDataFrame(pairs, "delivery_id STRING, kept_delivery_id STRING")
+    assert acceptance.leaning(duplicate, ["a"]) == {"b", "c", "d"}
+    assert acceptance.leaning(duplicate, ["y"]) == frozenset()
+    assert acceptance.leaning(duplicate, []) == frozenset()

@@ -155,7 +155,7 @@ def test_correction_of_a_stopped_delivery_is_accepted_when_it_comes(
     wrong.write_bytes(file_of(ctx.feed, [swipe | {"交易金额": "900.00"}]))
     if same_night:
         right.write_bytes(file_of(ctx.feed, [swipe]))
-    with pytest.raises(DataStopped, match="mean"):
+    with pytest.raises(DataStopped, match="Mean"):
         [job.run(ctx) for job in JOBS]
     right.write_bytes(file_of(ctx.feed, [swipe]))
     [job.run(ctx) for job in JOBS]

@@ -69,8 +69,12 @@ def places(spark: SparkSession, *found: tuple[str, float | None, float | None, s
     return table(spark, "fused.place", *rows), table(spark, "fused.link_place_source", *links)
 
 
+def keyed(spark: SparkSession) -> tuple[DataFrame, str]:
+    return key_frame(spark, {"k": b"secret"}), "k"
+
+
 def placed(spark: SparkSession, found: list[tuple[str, float | None, float | None, str]], **known: Any) -> str | None:
-    merged = events.merge(records(spark, known))
+    merged = events.merge(records(spark, known), *keyed(spark))
     (row,) = events.with_place(merged, *places(spark, *found), radius_metres=300).collect()
     return row["place_id"]
 
@@ -93,9 +97,11 @@ def test_place_is_found_across_the_edges_of_cells_wherever_it_lies(
     assert placed(spark, found, latitude=latitude) == "plc"
 
 
-def test_event_without_a_place_near_is_at_the_one_place_of_its_name(spark: SparkSession) -> None:
+def test_event_is_at_the_one_place_of_its_name(spark: SparkSession) -> None:
     here, there = ("here", 113.0, 22.5, "会展中心"), ("there", 112.0, 22.5, "老街")
     assert placed(spark, [here, there], place_name="会展中心 站") == "here"
+    beside = ("beside", 114.0, 22.5 + DEGREES_PER_100_M, "老街")
+    assert placed(spark, [here, beside], place_name="会展中心") == "here"
     assert placed(spark, [here, there], place_name="会展中心站", longitude=None, latitude=None) == "here"
     assert placed(spark, [here, ("twin", 112.0, 22.5, "会展中心站")], place_name="会展中心") is None
     assert placed(spark, [here, there], place_name="会展") is None
@@ -106,7 +112,9 @@ def test_states_of_an_incident_are_one_event_and_the_newest_known_value_stands(s
     first = {"ended_at": None, "event_kind_code": "fire"}
     second = {"updated_date": date(2026, 11, 3), "ended_at": NOON, "event_kind_code": "flood", "longitude": None}
     other = {"table_name": "std.pipe_incident"}
-    merged = {row["event_id"]: row for row in events.merge(records(spark, first, second, other)).collect()}
+    merged = {
+        row["event_id"]: row for row in events.merge(records(spark, first, second, other), *keyed(spark)).collect()
+    }
     assert len(merged) == 2
     (row,) = (row for row in merged.values() if row["record_count"] == 2)
     assert (row["event_kind_code"], row["longitude"]) == ("flood", 114.0)
@@ -125,7 +133,7 @@ def test_event_has_what_the_contract_asks_and_the_division_of_its_day(spark: Spa
         "fused.asset": table(spark, "fused.asset", asset, *others),
         "fused.division": divisions,
     }
-    fused = events.fuse(records(spark, {"asset_kind_code": "gas_pipe", "asset_code": "G1"}), known, 300)
+    fused = events.fuse(records(spark, {"asset_kind_code": "gas_pipe", "asset_code": "G1"}), known, 300, *keyed(spark))
     assert set(catalogue().table("fused.event").column_names) <= set(fused.columns)
     (row,) = fused.collect()
     assert (row["division_name"], row["place_id"], row["severity_code"]) == ("福田区", "p", None)
@@ -315,8 +323,11 @@ def test_ozone_is_judged_by_its_worst_eight_hours(spark: SparkSession) -> None:
     found = day_of(spark, "o3", calm | dict.fromkeys((21, 22, 23, 24, 25), 500.0))
     assert float(found["assessed_value"]) == pytest.approx(250.0)
     # Hours 0 to 11 leave seven means of at least six readings: fewer than 14.
-    found = day_of(spark, "o3", dict.fromkeys(range(12), 300.0))
+    found = day_of(spark, "o3", dict.fromkeys(range(12), 160.0))
     assert (found["assessed_value"], found["is_exceeded"]) == (None, None)
+    # What is over the limit is over it, however little was measured.
+    found = day_of(spark, "o3", dict.fromkeys(range(12), 161.0))
+    assert (float(found["assessed_value"]), found["is_exceeded"]) == (161.0, True)
 
 
 def test_limit_may_have_a_lower_end(spark: SparkSession) -> None:

@@ -130,7 +130,8 @@ def test_delivery_is_unclaimed_from_landed_to_accepted_or_stopped() -> None:
     )
     assert known.unclaimed() == (delivery("mended"), delivery("late", day=3))
     assert known.read_counts() == {"id-late": 7, "id-stopped": 7, "id-mended": 7, "id-done": 7}
-    assert known.landed_content()["sha-done"] == "shenzhen/done.csv"
+    assert known.landed_content()[date(2026, 11, 2), "sha-done"] == "shenzhen/done.csv"
+    assert (date(2026, 11, 3), "sha-done") not in known.landed_content()
 
 
 def test_nothing_is_unclaimed_when_nothing_ever_landed() -> None:

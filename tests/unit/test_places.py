@@ -70,6 +70,14 @@ def test_link_joins_a_name_when_one_has_no_position() -> None:
     assert groups(a, b) == {frozenset({a, b})}
 
 
+def test_link_by_name_without_a_position_joins_no_two_places_far_apart() -> None:
+    a, b = sighting("1", "建设路"), sighting("2", "建设路", latitude=LATITUDE + 0.4)
+    lost = sighting("3", "建设路", longitude=None, latitude=None)
+    assert groups(a, b, lost) == {frozenset({a}), frozenset({b}), frozenset({lost})}
+    near = sighting("4", "建设路", latitude=LATITUDE + 0.001)
+    assert groups(a, b, lost, near) == {frozenset({a, near}), frozenset({b}), frozenset({lost})}
+
+
 def test_link_compares_the_normalised_name_when_spellings_differ() -> None:
     a, b = sighting("1", "深圳北"), sighting(None, "深圳北站", compared_name="深圳北")
     assert groups(a, b) == {frozenset({a, b})}

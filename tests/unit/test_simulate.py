@@ -31,7 +31,11 @@ FEEDS = (
     *("nanjing.school", "nanjing.pipe_asset", "nanjing.pipe_incident"),
 )
 WEEKLY = ("nanjing.school", "nanjing.pipe_asset")
-REFUSED = {"nanjing.social_security": ["民族"], "nanjing.school": ["少数民族学生占比"]}
+REFUSED = {
+    "nanjing.social_security": ["民族", "个人编号", "姓名", "联系电话"],
+    "nanjing.school": ["少数民族学生占比", "校长姓名", "联系电话"],
+    "nanjing.pipe_incident": ["reporter_name", "reporter_phone"],
+}
 SCHOOL_KINDS = (
     *("kindergarten", "primary_school", "junior_middle_school", "senior_middle_school", "vocational_school"),
 )

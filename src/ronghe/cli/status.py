@@ -1,6 +1,7 @@
 """What ran, what is there, what waits for a person; read from the tables and the services, without the engine."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,10 +93,16 @@ def _releases(health: Health) -> Grid:
 
 
 def _reasons_in_short(reasons: Iterable[Reason]) -> Grid:
-    """Return what fits beside the rest; `ronghe quarantine` adds what helps against each."""
-    grid = _grid("Quarantine (what helps: ronghe quarantine)", "feed", "reason", "# records")
+    """Return what fits beside the rest, a line for each feed; `ronghe quarantine` tells every reason and what helps."""
+    grid = _grid(
+        "Quarantine (all of it, and what helps: ronghe quarantine)", "feed", "most often", "# times", "# rules"
+    )
+    by_feed: dict[str, list[Reason]] = defaultdict(list)
     for item in reasons:
-        grid.add_row(item.feed, item.reason, f"{item.count:,}")
+        by_feed[item.feed].append(item)
+    for feed, found in by_feed.items():
+        worst = max(found, key=lambda item: item.count)
+        grid.add_row(feed, worst.reason, f"{worst.count:,}", str(len(found)))
     return grid
 
 

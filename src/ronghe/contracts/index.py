@@ -82,7 +82,6 @@ class Indicator(Declaration):
     small_counts: Literal["as_is", "gamma_poisson"] = "as_is"
     coverage: str | None = None
     minimum_coverage: float = Field(default=0, ge=0, le=1)
-    imputation: Literal["tier_median"] = "tier_median"
     reference: str = Field(min_length=1)
 
 

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from ronghe.fuse.organisations import with_division
 from ronghe.fuse.records import newest_by_trust
 from ronghe.standardise.normalisers import place_name
+from ronghe.standardise.tokens import tokenise
 
 # What tells an asset from another inside its source.
 _ASSET = ("asset_kind_code", "asset_code")
@@ -25,14 +26,18 @@ ATTRIBUTES = (
     *_ASSET,
 )
 _METRES_PER_DEGREE = 111_320.0
-_ID_HEX_DIGITS = 16
 
 
-def merge(records: DataFrame) -> DataFrame:
+def merge(records: DataFrame, keys: DataFrame, key_id: str) -> DataFrame:
     """Merge the states of each incident into one event.
+
+    The id is a keyed hash of table, source and number: numbers count up, and without the key nobody can try them all
+    against the ids.
 
     Args:
         records: gathered records with `incident_code` and the attributes that their tables have.
+        keys: the key as `tokens.key_frame` gives it.
+        key_id: the key's id.
 
     Returns:
         One row per source, table and incident code: `event_id`, `source_code`, `incident_code`, the attributes
@@ -40,17 +45,18 @@ def merge(records: DataFrame) -> DataFrame:
     """
     known = [name for name in ATTRIBUTES if name in records.columns]
     merged = newest_by_trust(records, ("source_code", "table_name", "incident_code"), known)
-    key = F.sha2(F.concat_ws("|", "table_name", "source_code", "incident_code"), 256)
-    return merged.withColumns(
-        {
-            "event_id": F.concat(F.lit("evt_"), F.substring(key, 1, _ID_HEX_DIGITS)),
-            "event_date": F.to_date("occurred_at"),
-        }
-    ).select("event_id", "source_code", "incident_code", *known, "event_date", "record_count")
+    named = merged.withColumns(
+        {"event_id": F.concat_ws("|", "table_name", "source_code", "incident_code"), "key_id": F.lit(key_id)}
+    )
+    return (
+        tokenise(named, "event_id", "key_id", keys, "event_id")
+        .withColumns({"event_id": F.concat(F.lit("evt_"), F.col("event_id")), "event_date": F.to_date("occurred_at")})
+        .select("event_id", "source_code", "incident_code", *known, "event_date", "record_count")
+    )
 
 
 def with_place(events: DataFrame, places: DataFrame, links: DataFrame, radius_metres: float) -> DataFrame:
-    """Key events to the nearest place of their source, or, where none is near, to the one place that has their name.
+    """Key events to the one place of their source that has their name or, where there is none, to the nearest.
 
     Args:
         events: rows with `event_id`, `source_code`, `longitude`, `latitude`, `place_name`.
@@ -65,7 +71,7 @@ def with_place(events: DataFrame, places: DataFrame, links: DataFrame, radius_me
     return (
         events.join(near, "event_id", "left")
         .join(named, "event_id", "left")
-        .withColumn("place_id", F.coalesce("near_id", "named_id"))
+        .withColumn("place_id", F.coalesce("named_id", "near_id"))
         .drop("near_id", "named_id")
     )
 
@@ -118,15 +124,19 @@ def with_asset(events: DataFrame, assets: DataFrame) -> DataFrame:
     return events.join(assets.select(*key, "asset_id"), key, "left")
 
 
-def fuse(records: DataFrame, known: Mapping[str, DataFrame], radius_metres: float) -> DataFrame:
+def fuse(
+    records: DataFrame, known: Mapping[str, DataFrame], radius_metres: float, keys: DataFrame, key_id: str
+) -> DataFrame:
     """Return one row per event, as the contract of `fused.event` says; see `merge`, `with_place`, `with_asset`.
 
     Args:
         records: gathered records.
         known: `fused.place`, `fused.link_place_source`, `fused.asset` and `fused.division` by their ids.
         radius_metres: how far a place may lie from an event.
+        keys: see `merge`.
+        key_id: see `merge`.
     """
-    merged = merge(records)
+    merged = merge(records, keys, key_id)
     missing: Sequence[str] = [name for name in ATTRIBUTES if name not in merged.columns]
     whole = merged.withColumns({name: F.lit(None) for name in missing}) if missing else merged
     placed = with_place(whole, known["fused.place"], known["fused.link_place_source"], radius_metres)

@@ -159,7 +159,8 @@ def merge(records: DataFrame, divisions: DataFrame) -> DataFrame:
 def with_division(frame: DataFrame, divisions: DataFrame, as_of: str | None = None) -> DataFrame:
     """Add the name a division code had on a day, and the code as of today.
 
-    A code may have stood for several divisions, one after the other; validity is in whole years. Without a day the
+    A code may have stood for several divisions, one after the other; validity is in whole years. Without a day, and
+    where the code was not valid on it (an organisation older than its district, a code still used after its end), the
     newest meaning of the code counts.
 
     Args:
@@ -168,7 +169,7 @@ def with_division(frame: DataFrame, divisions: DataFrame, as_of: str | None = No
         as_of: the column with the day; none where the rows have no day on which their code was given.
 
     Returns:
-        The rows with `division_name` and `current_division_code`, null where the code was not valid that year.
+        The rows with `division_name` and `current_division_code`, null where the code is unknown.
     """
     meaning = divisions.select(
         F.col("division_code").alias("meant_code"),
@@ -177,10 +178,10 @@ def with_division(frame: DataFrame, divisions: DataFrame, as_of: str | None = No
         F.coalesce("valid_from_year", F.lit(0)).alias("meant_from"),
         F.coalesce("valid_to_year", F.lit(9999)).alias("meant_to"),
     )
+    joined = frame.join(F.broadcast(meaning), F.col("division_code") == F.col("meant_code"), "left")
     year = F.year(as_of) if as_of else F.lit(None).cast("int")
-    valid = year.isNull() | year.between(F.col("meant_from"), F.col("meant_to"))
-    joined = frame.join(F.broadcast(meaning), (F.col("division_code") == F.col("meant_code")) & valid, "left")
+    valid = F.coalesce(year.between(F.col("meant_from"), F.col("meant_to")), F.lit(False))
     # In a year of change two meanings are valid; the later one stands.
-    newest = F.struct("meant_to", "meant_from")
+    newest = F.struct(valid, "meant_to", "meant_from")
     kept = {name: F.max_by(name, newest).alias(name) for name in ("division_name", "current_division_code")}
     return joined.groupBy(*frame.columns).agg(*kept.values())

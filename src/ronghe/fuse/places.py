@@ -84,7 +84,7 @@ def link(
     for items in by_code.values():
         nx.add_path(graph, items)
     for items in by_name.values():
-        graph.add_edges_from(pair for pair in combinations(items, 2) if _near(*pair, radius_metres))
+        graph.add_edges_from(_same_place(items, radius_metres))
     places: dict[str, list[Sighting]] = {}
     components = [sorted(component, key=_order) for component in nx.connected_components(graph)]
     for items in sorted(components, key=lambda found: _order(found[0])):
@@ -108,6 +108,17 @@ def _order_key(item: Sighting) -> tuple[Any, ...]:
 def _new_id(first: Sighting, attempt: int) -> str:
     key = "|".join((*_order(first), *([str(attempt)] if attempt else [])))
     return "plc_" + hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _same_place(bearers: Sequence[Sighting], radius_metres: float) -> list[tuple[Sighting, Sighting]]:
+    """Return the pairs of bearers of one name that are one place.
+
+    One without a position is any of the others, and so links them only where they all are near each other.
+    """
+    pairs = list(combinations(bearers, 2))
+    far = [pair for pair in pairs if not _near(*pair, radius_metres)]
+    known = [pair for pair in pairs if all(i.longitude is not None and i.latitude is not None for i in pair)]
+    return [pair for pair in (known if far else pairs) if pair not in far]
 
 
 def _near(a: Sighting, b: Sighting, radius_metres: float) -> bool:

@@ -43,7 +43,8 @@ def newest_by_trust(records: DataFrame, key: Sequence[str], attributes: Sequence
     Returns:
         One row per key: the attributes, `updated_date` (newest), `source_count` and `record_count`.
     """
-    newest_first = F.struct("trust", "updated_date", "delivery_id", "record_number")
+    # Of equal states that of one source stands for every attribute, on every night.
+    newest_first = F.struct("trust", "updated_date", "source_code", "delivery_id", "record_number")
     best = [F.max_by(name, F.when(F.col(name).isNotNull(), newest_first)).alias(name) for name in attributes]
     return records.groupBy(*key).agg(
         *best,

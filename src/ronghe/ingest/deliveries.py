@@ -154,9 +154,17 @@ class Ledger:
         }
         return tuple(delivery for delivery in found if delivery.delivery_id not in seen)
 
-    def landed_content(self) -> dict[str, str]:
-        """Return the path under which each content was landed, by its SHA-256."""
-        return {row["content_sha256"]: row["path"] for row in self.events() if row["event_code"] == "landed"}
+    def landed_content(self) -> dict[tuple[date, str], str]:
+        """Return the path under which each content was landed under this version of the contract.
+
+        Keys are business day and SHA-256: a list that did not change is a delivery of its day all the same, and what a
+        contract put in quarantine may be delivered again when the contract is mended.
+        """
+        return {
+            (row["business_date"], row["content_sha256"]): row["path"]
+            for row in self.events()
+            if row["event_code"] == "landed" and row["contract_version"] == self._feed.version
+        }
 
     def unclaimed(self) -> tuple[Delivery, ...]:
         """Return deliveries that were landed and neither accepted nor stopped, oldest business day first.

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +24,9 @@ class Staged:
     files: dict[str, Path]
 
 
-def stage(feed: Feed, deliveries: Iterable[Delivery], landing: Path, folder: Path, known: dict[str, str]) -> Staged:
+def stage(
+    feed: Feed, deliveries: Iterable[Delivery], landing: Path, folder: Path, known: dict[tuple[date, str], str]
+) -> Staged:
     """Read deliveries one after the other into Parquet files of `folder`.
 
     Args:
@@ -31,7 +34,7 @@ def stage(feed: Feed, deliveries: Iterable[Delivery], landing: Path, folder: Pat
         deliveries: what to read.
         landing: the landing zone the deliveries' paths are relative to.
         folder: where the Parquet files go; columns `delivery_id`, `record_number`, `defect` and the feed's, all text.
-        known: path of content that was landed before, by SHA-256; the same content again is a duplicate.
+        known: path of content that was landed before, by business day and SHA-256; the same again is a duplicate.
 
     A file that cannot be taken as a whole is rejected with its reason; the others go on.
     """
@@ -41,7 +44,7 @@ def stage(feed: Feed, deliveries: Iterable[Delivery], landing: Path, folder: Pat
     contents = dict(known)
     events, files = [], {}
     for delivery in deliveries:
-        if earlier := contents.get(delivery.content_sha256):
+        if earlier := contents.get((delivery.business_date, delivery.content_sha256)):
             reason = f"same content as {earlier}; nothing to do"
             events.append(Event(delivery, "duplicate", feed.version, reason=reason))
             continue
@@ -52,7 +55,7 @@ def stage(feed: Feed, deliveries: Iterable[Delivery], landing: Path, folder: Pat
             target.unlink(missing_ok=True)
             events.append(Event(delivery, "rejected", feed.version, reason=f"{error.reason}: {error}"))
             continue
-        contents[delivery.content_sha256] = delivery.path
+        contents[delivery.business_date, delivery.content_sha256] = delivery.path
         files[delivery.delivery_id] = target
         events.append(Event(delivery, "landed", feed.version, encoding, {"read": count}))
     return Staged(tuple(events), files)

@@ -96,12 +96,14 @@ def _assessed(days: DataFrame) -> DataFrame:
     by_windows = F.col("statistic") == "largest_8h_mean"
     enough = F.coalesce(F.when(by_windows, F.col("window_count")).otherwise(F.col("valid_count")), F.lit(0))
     value = F.when(by_windows, F.col("largest_mean")).otherwise(F.col("mean_value")).cast("DECIMAL(14,4)")
+    # A day with too few windows counts all the same if one of them is over the limit (HJ 663-2013).
+    is_exceeded_anyway = by_windows & F.coalesce(value > F.col("upper_limit"), F.lit(False))
     # A limit that there is not is one that nothing exceeds.
     too_low = F.coalesce(F.col("assessed_value") < F.col("lower_limit"), F.lit(False))
     too_high = F.coalesce(F.col("assessed_value") > F.col("upper_limit"), F.lit(False))
     return days.withColumns(
         {
-            "assessed_value": F.when(enough >= F.col("least_readings"), value),
+            "assessed_value": F.when((enough >= F.col("least_readings")) | is_exceeded_anyway, value),
             "valid_share": F.col("valid_count") / F.col("readings_per_day"),
         }
     ).withColumn("is_exceeded", F.when(F.col("assessed_value").isNotNull(), too_low | too_high))

@@ -104,11 +104,17 @@ def _judge_rows(
 
 
 def leaning(duplicate: DataFrame, stopped: Sequence[str]) -> frozenset[str]:
-    """Return the ids of deliveries of which a row was called a duplicate of a row of the given deliveries."""
-    if not stopped:
-        return frozenset()
-    found = duplicate.where(F.col("kept_delivery_id").isin(*stopped)).select("delivery_id").distinct()
-    return frozenset(row["delivery_id"] for row in found.collect())
+    """Return the ids of deliveries of which a row was called a duplicate of a row of the given deliveries.
+
+    A delivery that leans on one of those leans on the given ones too, and so on.
+    """
+    found: frozenset[str] = frozenset()
+    newest = frozenset(stopped)
+    while newest:
+        rows = duplicate.where(F.col("kept_delivery_id").isin(*newest)).select("delivery_id").distinct().collect()
+        newest = frozenset(row["delivery_id"] for row in rows) - found
+        found |= newest
+    return found - frozenset(stopped)
 
 
 def _rows_of(std: DataFrame, delivery_ids: Sequence[str]) -> DataFrame:

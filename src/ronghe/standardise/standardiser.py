@@ -51,8 +51,9 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     frame = frame.withColumns(empty) if empty else frame
     # Judged before positions move: half a position cannot be moved, and is not badly written.
     frame = frame.withColumn("reasons", _reasons(feed, table))
-    for longitude, latitude in _positions(table):
-        frame = with_wgs84(frame, longitude, latitude, feed.coordinate_system)
+    if system := feed.coordinate_system:
+        for longitude, latitude in _positions(table):
+            frame = with_wgs84(frame, longitude, latitude, system)
     # A table may keep the business day for itself.
     kept = dict.fromkeys((*table.column_names, "business_date"))
     return frame.select(*kept, "reasons", "record")
