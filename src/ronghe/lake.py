@@ -13,6 +13,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -28,6 +29,7 @@ from ronghe.home import Home
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
+    from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 # Commits that rewrite files or settings, never rows.
@@ -149,7 +151,7 @@ class Lake:
             return pa.table({name: pa.array([], pa.string()) for name in wanted})
         table = DeltaTable(self.path(table_id))
         self.accesses.read.setdefault(table_id, int(table.version()))
-        return table.to_pyarrow_table(columns=wanted)
+        return _dataset(table).to_table(columns=wanted)
 
     def dataset(self, table_id: str) -> "ds.Dataset":
         """Return a table as an Arrow dataset, read as far as it is asked for."""
@@ -157,7 +159,7 @@ class Lake:
 
         table = DeltaTable(self.path(table_id))
         self.accesses.read.setdefault(table_id, int(table.version()))
-        return table.to_pyarrow_dataset()
+        return _dataset(table)
 
     def snapshot(self, table_id: str) -> Snapshot:
         """Return a table at its newest version, held there while it is read: later writes do not show."""
@@ -167,7 +169,7 @@ class Lake:
         newest = int(table.version())
         self.accesses.read.setdefault(table_id, newest)
         commits = (commit for commit in table.history() if int(commit["version"]) <= newest)
-        return Snapshot(_last_change(commits), int(table.count()), table.to_pyarrow_dataset())
+        return Snapshot(_last_change(commits), int(table.count()), _dataset(table))
 
     def size(self, table_id: str) -> tuple[int, int]:
         """Return a table's number of rows, from its log, and its newest version."""
@@ -335,6 +337,18 @@ class Lake:
         where = f"delta.{quoted(self.path(table_id))}"
         self.spark.sql(f"OPTIMIZE {where}").collect()
         self.spark.sql(f"VACUUM {where}").collect()
+
+
+def _dataset(table: "DeltaTable") -> "ds.Dataset":
+    """Return a table as an Arrow dataset over Arrow's own file system.
+
+    delta-rs's is written in Python: a thread that still asks it for a file when the interpreter ends aborts the
+    process.
+    """
+    from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+    root = unquote(urlsplit(table.table_uri).path)
+    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(root, LocalFileSystem()))
 
 
 def _last_change(commits: "Iterable[dict[str, Any]]") -> int:

@@ -164,7 +164,8 @@ def test_status_sql_and_quarantine_answer(night: Night) -> None:
     refused = night.ronghe("sql", "SELECT * FROM std.swipe")
     assert refused.returncode == 1
     assert "std" in refused.stderr
-    held = night.ronghe("quarantine", "guiyang", "--limit", "1")
+    held = night.ronghe("quarantine", "guiyang.enterprise", "--limit", "1")
+    assert held.returncode == 0, held.stderr
     assert "enterprise_" in held.stdout
 
 
