@@ -12,7 +12,7 @@ from ronghe.home import Home
 from tests.engine.conftest import JobRunner
 from tests.leaks import find_leaks, identifiers
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = pytest.mark.engine
 
 CONTRACT = "schemas/tables/fused/organisation.odcs.yaml"
 

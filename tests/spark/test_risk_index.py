@@ -24,7 +24,7 @@ from ronghe.simulate.vulnerabilities import write_exploit_predictions, write_kno
 from tests.oracles import conservation_faults, fate_faults, truth
 from tests.oracles.risk import rank_correlation, risk_index_faults
 
-pytestmark = [pytest.mark.spark, pytest.mark.long]
+pytestmark = pytest.mark.spark
 
 LAST = date(2026, 11, 22)
 WEEKS = (LAST - timedelta(7), LAST)

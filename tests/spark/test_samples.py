@@ -20,7 +20,7 @@ from ronghe.job import DataStopped, JobContext
 from ronghe.lake import Lake
 from tests.samples.build import Case, cases, file_of
 
-pytestmark = [pytest.mark.spark, pytest.mark.long]
+pytestmark = pytest.mark.spark
 
 JOBS = (land_deliveries, standardise_deliveries, accept_deliveries)
 TOKEN = re.compile(r"[0-9a-f]{32}")
