@@ -8,7 +8,7 @@ import pytest
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from tests import oracles
-from tests.engine.conftest import INGEST, NIGHT, JobRunner, night_by_jobs
+from tests.nights import INGEST, NIGHT, JobRunner, night_by_jobs
 from tests.oracles.night import night_faults
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]

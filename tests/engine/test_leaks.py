@@ -9,7 +9,7 @@ import pytest
 
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
-from tests.engine.conftest import JobRunner
+from tests.nights import JobRunner
 from tests.leaks import find_leaks, identifiers
 
 pytestmark = pytest.mark.engine

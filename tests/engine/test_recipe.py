@@ -9,7 +9,7 @@ import pytest
 from ronghe.contracts.catalogue import builtin_folder, load_catalogue, load_sources
 from ronghe.home import Home
 from tests import oracles
-from tests.engine.conftest import ROOT, JobRunner
+from tests.nights import ROOT, JobRunner
 
 pytestmark = pytest.mark.engine
 
