@@ -9,8 +9,8 @@ import pytest
 
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
-from tests.nights import JobRunner
 from tests.leaks import find_leaks, identifiers
+from tests.nights import JobRunner
 
 pytestmark = pytest.mark.engine
 
