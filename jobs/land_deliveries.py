@@ -11,6 +11,7 @@ from ronghe.ingest.landing import stage
 from ronghe.ingest.transports import fetch
 from ronghe.job import JobContext, job_main
 from ronghe.lake import Part
+from ronghe.stores import hand_over, take_back
 
 
 def run(ctx: JobContext) -> int:
@@ -21,9 +22,11 @@ def run(ctx: JobContext) -> int:
     new = ledger.unseen(d for d in discover(feed, ctx.home.landing) if ctx.days is None or d.business_date in ctx.days)
     staged = stage(feed, new, ctx.home.landing, ctx.home.staging(feed.id), ledger.landed_content())
     if staged.files:
-        raw = ctx.spark.read.parquet(*(str(path) for path in staged.files.values()))
+        shared = hand_over(tuple(staged.files.values()), ctx.home.shared_staging(feed.id))
+        raw = ctx.spark.read.parquet(*shared)
         part = Part("delivery_id", tuple(sorted(staged.files)))
         lake.replace(feed.raw_table, raw, lake.fingerprint(feed.raw_table, part.values, declarations=[feed]), part)
+        take_back(shared)
     ledger.record(staged.events)
     for path in staged.files.values():
         path.unlink()

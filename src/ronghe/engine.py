@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -19,15 +18,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ronghe import jars
+from ronghe import cluster, jars, stores
 from ronghe.home import Home
-from ronghe.processes import ServiceState, end_group, end_service, group, listening, load_state, save_state
+from ronghe.processes import (
+    ServiceState,
+    end_group,
+    end_service,
+    group,
+    listening,
+    load_state,
+    save_state,
+    secret_file,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Airflow's pool of the engine: every task that talks to it takes a slot; two keep two cores busy.
 POOL, POOL_SLOTS = "engine", 2
+# Where the work is done: `embedded` in the server itself, `cluster` in workers of their own (`ronghe up --engine`).
+KIND_VARIABLE, EMBEDDED, CLUSTER = "RONGHE_ENGINE", "embedded", "cluster"
 TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
 _START_SECONDS = 90
 # A Connect server leaks a little with each session (SPARK-54055); a fresh one costs five seconds.
@@ -46,8 +56,10 @@ def settings(home: Home, port: int) -> dict[str, str]:
     OPTIMIZE and VACUUM from 40 s to 5 s.
     """
     cores = os.cpu_count() or 2
+    stored = stores.spark_settings(map(home.lake_root, ("restricted", "open")))
+    wanted = ("engine", "s3") if stored else ("engine",)
     return {
-        "spark.jars": ",".join(str(jar) for jar in jars.checked()),
+        "spark.jars": ",".join(str(jar) for jar in jars.checked(*wanted)),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -69,22 +81,25 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
         "spark.databricks.delta.optimize.maxThreads": str(cores),
+        **stored,
     }
+
+
+def kind() -> str:
+    """Return which engine `up` starts.
+
+    Raises:
+        EngineError: the environment names another one.
+    """
+    named = os.environ.get(KIND_VARIABLE, EMBEDDED)
+    if named not in (EMBEDDED, CLUSTER):
+        raise EngineError(f"{KIND_VARIABLE} is {named!r}: {EMBEDDED} and {CLUSTER} are known.")
+    return named
 
 
 def token(home: Home) -> str:
     """Return the token of the home's engine, made once and readable by the owner only."""
     return secret_file(home.service / "engine.token")
-
-
-def secret_file(path: Path, content: str | None = None) -> str:
-    """Return the secret in a file, made once (random unless given) and readable by the owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(made, "w", encoding="utf-8") as file:
-            file.write(content or secrets.token_hex(32))
-    return path.read_text(encoding="utf-8")
 
 
 def state(home: Home) -> ServiceState | None:
@@ -116,7 +131,7 @@ def up(home: Home) -> ServiceState:
 
 
 def _config_hash(home: Home, port: int) -> str:
-    content = json.dumps([settings(home, port), jars.locked(), os.environ.get("JAVA_HOME")], sort_keys=True)
+    content = json.dumps([settings(home, port), kind(), os.environ.get("JAVA_HOME")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -125,7 +140,7 @@ def _start(home: Home, port: int, config: str) -> ServiceState:
         raise EngineError(
             f"Port {port} is in use by another program. Stop it, or set RONGHE_ENGINE_PORT to a free port."
         )
-    command = _command(home, port)
+    command = [*_command(home, port), *_where(home), "spark-internal"]
     with lease(home) as lock, (home.engine / "engine.log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -144,11 +159,21 @@ def _command(home: Home, port: int) -> list[str]:
     options = [part for key, value in settings(home, port).items() for part in ("--conf", f"{key}={value}")]
     return [
         str(_spark_home() / "bin" / "spark-submit"),
-        *("--master", f"local[{os.cpu_count() or 2}]"),
         *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
         *options,
-        "spark-internal",
     ]
+
+
+def _where(home: Home) -> list[str]:
+    """Return the arguments that say where the work is done; starts the cluster where it is one."""
+    if kind() == EMBEDDED:
+        return ["--master", f"local[{os.cpu_count() or 2}]"]
+    try:
+        master = cluster.up(home, _spark_home() / "bin" / "spark-class", _environment(home))
+    except cluster.ClusterError as error:
+        raise EngineError(str(error)) from None
+    options = [part for key, value in cluster.settings().items() for part in ("--conf", f"{key}={value}")]
+    return ["--master", master, "--properties-file", str(cluster.properties_file(home)), *options]
 
 
 def _environment(home: Home) -> dict[str, str]:
@@ -212,8 +237,9 @@ def _why(home: Home) -> str:
 
 
 def down(home: Home) -> bool:
-    """End the home's server with all its children; say whether there was one."""
-    return end_service(_state_file(home))
+    """End the home's server with all its children, and its cluster; say whether there was one."""
+    ended = end_service(_state_file(home))
+    return cluster.down(home) or ended
 
 
 def recycle_if_due(home: Home) -> bool:

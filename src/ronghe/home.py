@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ronghe.contracts.catalogue import builtin_folder
+from ronghe.stores import is_remote
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Home:
         """Return where a feed's records lie between parsing and the engine's write."""
         return self.engine / "staging" / feed_id
 
+    def shared_staging(self, feed_id: str) -> str:
+        """Return where staged records lie for every worker of the engine: beside the restricted tables."""
+        root = self.lake_root("restricted")
+        return f"{root}/_staging/{feed_id}" if is_remote(root) else str(self.staging(feed_id))
+
     @property
     def restricted_lake(self) -> Path:
         """Tables that only the pipeline and engineers of the restricted half read."""
@@ -42,6 +48,15 @@ class Home:
     def open_lake(self) -> Path:
         """Tables that analysts read."""
         return self.root / "open" / "lake"
+
+    def lake_root(self, zone: str) -> str:
+        """Return where the tables of a zone (`restricted` or `open`) lie: a folder, or a prefix of an object store.
+
+        `RONGHE_RESTRICTED_LAKE` and `RONGHE_OPEN_LAKE` name stores (`s3a://bucket/prefix`); two buckets keep the
+        halves apart by the store's own rights.
+        """
+        own = self.open_lake if zone == "open" else self.restricted_lake
+        return os.environ.get(f"RONGHE_{zone.upper()}_LAKE", "").rstrip("/") or str(own)
 
     @property
     def docs(self) -> Path:

@@ -13,11 +13,10 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from ronghe import __version__
+from ronghe import __version__, stores
 from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.base import Declaration
 from ronghe.contracts.checks import quoted
@@ -29,7 +28,6 @@ from ronghe.home import Home
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
-    from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 # Commits that rewrite files or settings, never rows.
@@ -130,69 +128,55 @@ class Lake:
     def path(self, table_id: str) -> str:
         """Return where a table lies; its contract's zone decides in which half."""
         table = self.catalogue.table(table_id)
-        root = self.home.open_lake if table.zone == "open" else self.home.restricted_lake
-        return str(root / table.layer / table.name)
+        return f"{self.home.lake_root(table.zone)}/{table.layer}/{table.name}"
 
     # -- looking up, without an engine ------------------------------------------------------------------------
 
     def exists(self, table_id: str) -> bool:
         """Say whether the table was made."""
-        from deltalake import DeltaTable
-
-        return bool(DeltaTable.is_deltatable(self.path(table_id)))
+        return stores.is_table(self.path(table_id))
 
     def rows(self, table_id: str, columns: Sequence[str] | None = None) -> "pa.Table":
         """Return a small table as Arrow, empty where it was not made yet."""
         import pyarrow as pa
-        from deltalake import DeltaTable
 
         wanted = list(columns or self.catalogue.table(table_id).column_names)
         if not self.exists(table_id):
             return pa.table({name: pa.array([], pa.string()) for name in wanted})
-        table = DeltaTable(self.path(table_id))
+        table = stores.open_table(self.path(table_id))
         self.accesses.read.setdefault(table_id, int(table.version()))
-        return _dataset(table).to_table(columns=wanted)
+        return stores.dataset(table).to_table(columns=wanted)
 
     def dataset(self, table_id: str) -> "ds.Dataset":
         """Return a table as an Arrow dataset, read as far as it is asked for."""
-        from deltalake import DeltaTable
-
-        table = DeltaTable(self.path(table_id))
+        table = stores.open_table(self.path(table_id))
         self.accesses.read.setdefault(table_id, int(table.version()))
-        return _dataset(table)
+        return stores.dataset(table)
 
     def snapshot(self, table_id: str) -> Snapshot:
         """Return a table at its newest version, held there while it is read: later writes do not show."""
-        from deltalake import DeltaTable
-
-        table = DeltaTable(self.path(table_id))
+        table = stores.open_table(self.path(table_id))
         newest = int(table.version())
         self.accesses.read.setdefault(table_id, newest)
         commits = (commit for commit in table.history() if int(commit["version"]) <= newest)
-        return Snapshot(_last_change(commits), int(table.count()), _dataset(table))
+        return Snapshot(_last_change(commits), int(table.count()), stores.dataset(table))
 
     def size(self, table_id: str) -> tuple[int, int]:
         """Return a table's number of rows, from its log, and its newest version."""
-        from deltalake import DeltaTable
-
-        table = DeltaTable(self.path(table_id))
+        table = stores.open_table(self.path(table_id))
         return int(table.count()), int(table.version())
 
     def version(self, table_id: str) -> int:
         """Return the last version that changed rows, or -1: maintenance does not make a table newer."""
-        from deltalake import DeltaTable
-
         if not self.exists(table_id):
             return -1
-        return _last_change(DeltaTable(self.path(table_id)).history())
+        return _last_change(stores.open_table(self.path(table_id)).history())
 
     def is_done(self, table_id: str, fingerprint: str) -> bool:
         """Say whether a write with this fingerprint is in the table."""
-        from deltalake import DeltaTable
-
         if not self.exists(table_id):
             return False
-        return DeltaTable(self.path(table_id)).transaction_version(fingerprint) is not None
+        return stores.open_table(self.path(table_id)).transaction_version(fingerprint) is not None
 
     def is_current(self, table_id: str, fingerprint: str) -> bool:
         """Say whether a whole table is as the write with this fingerprint left it.
@@ -200,11 +184,9 @@ class Lake:
         A write that was followed by another is done and no longer in force: a change that is taken back is written
         again.
         """
-        from deltalake import DeltaTable
-
         if not self.exists(table_id):
             return False
-        history = DeltaTable(self.path(table_id)).history()
+        history = stores.open_table(self.path(table_id)).history()
         rows = (c for c in history if not str(c.get("operation")).startswith(_MAINTENANCE))
         return any(c.get("userMetadata") == _note(fingerprint) for c in islice(rows, 1))
 
@@ -318,15 +300,11 @@ class Lake:
         return table
 
     def _newest(self, table_id: str) -> int:
-        from deltalake import DeltaTable
-
-        return int(DeltaTable(self.path(table_id), without_files=True).version())
+        return int(stores.open_table(self.path(table_id)).version())
 
     def written_rows(self, table_id: str, version: int) -> int | None:
         """Return how many rows the commit of a version wrote, none where Delta does not say."""
-        from deltalake import DeltaTable
-
-        for commit in DeltaTable(self.path(table_id), without_files=True).history(20):
+        for commit in stores.open_table(self.path(table_id)).history(20):
             if int(commit["version"]) == version:
                 count = (commit.get("operationMetrics") or {}).get("numOutputRows")
                 return int(count) if count is not None else None
@@ -337,18 +315,6 @@ class Lake:
         where = f"delta.{quoted(self.path(table_id))}"
         self.spark.sql(f"OPTIMIZE {where}").collect()
         self.spark.sql(f"VACUUM {where}").collect()
-
-
-def _dataset(table: "DeltaTable") -> "ds.Dataset":
-    """Return a table as an Arrow dataset over Arrow's own file system.
-
-    delta-rs's is written in Python: a thread that still asks it for a file when the interpreter ends aborts the
-    process.
-    """
-    from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
-
-    root = unquote(urlsplit(table.table_uri).path)
-    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(root, LocalFileSystem()))
 
 
 def _last_change(commits: "Iterable[dict[str, Any]]") -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import time
@@ -23,6 +24,16 @@ class ServiceState:
     port: int
     config: str
     started_at: float
+
+
+def secret_file(path: Path, content: str | None = None) -> str:
+    """Return the secret in a file, made once (random unless given) and readable by the owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(made, "w", encoding="utf-8") as file:
+            file.write(content or secrets.token_hex(32))
+    return path.read_text(encoding="utf-8")
 
 
 def save_state(path: Path, pid: int, port: int, config: str) -> ServiceState:

@@ -8,8 +8,8 @@ from collections import Counter
 from typing import Any
 
 import duckdb
-from deltalake import DeltaTable
 
+from ronghe import stores
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
@@ -27,7 +27,7 @@ def database(home: Home, *table_ids: str) -> duckdb.DuckDBPyConnection:
     for table_id in table_ids:
         name = table_id.replace(".", "_")
         if lake.exists(table_id):
-            connection.register(name, DeltaTable(lake.path(table_id)).to_pyarrow_table())
+            connection.register(name, stores.dataset(stores.open_table(lake.path(table_id))).to_table())
         else:
             columns = ", ".join(f"NULL AS {c}" for c in catalogue().table(table_id).column_names)
             connection.sql(f"CREATE VIEW {name} AS SELECT {columns} WHERE false")

@@ -1,5 +1,6 @@
 """The `ronghe` command: make feeds, start and end the services, run the night, look at what came of it."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +26,14 @@ app = typer.Typer(
 def clear_errors() -> Iterator[None]:
     """Turn the errors we know into one sentence that says what to do, and an exit code of 1."""
     from ronghe.engine import EngineError
+    from ronghe.jars import JarError
     from ronghe.job import DataStopped, JobFailed
     from ronghe.orchestration.service import AirflowError
     from ronghe.simulate.serve import SourcesError
 
     try:
         yield
-    except (AirflowError, ContractError, DataStopped, EngineError, JobFailed, SourcesError) as error:
+    except (AirflowError, ContractError, DataStopped, EngineError, JarError, JobFailed, SourcesError) as error:
         _end(str(error))
     except OSError as error:
         if error.errno == 28:
@@ -73,10 +75,18 @@ def simulate(
 
 
 @app.command()
-def up() -> None:
+def up(
+    engine: Annotated[
+        str | None, typer.Option(help="embedded: one process. cluster: a Spark master and two workers here.")
+    ] = None,
+) -> None:
     """Start the engine, Airflow and the simulated sources, or leave them as they run."""
     from ronghe.cli.services import start
+    from ronghe.engine import KIND_VARIABLE
 
+    if engine:
+        # Airflow's tasks start the engine afresh now and then: they inherit the choice.
+        os.environ[KIND_VARIABLE] = engine
     with clear_errors():
         start(Home.find().make())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ronghe import engine
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
-from ronghe.processes import ServiceState, end_service, listening, load_state, save_state
+from ronghe.processes import ServiceState, end_service, listening, load_state, save_state, secret_file
 
 USER = "admin"
 _START_SECONDS = 120
@@ -33,10 +33,9 @@ def port() -> int:
 def environment(home: Home) -> dict[str, str]:
     """Return the environment Airflow runs in: no examples, no reports home, few workers, loopback only."""
     code = builtin_folder()
-    database = home.service / "airflow" / "airflow.db"
     own = {
         "AIRFLOW_HOME": str(home.service / "airflow"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database(home),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "3",
         "AIRFLOW__CORE__DAGS_FOLDER": str(code / "dags"),
@@ -70,6 +69,12 @@ def environment(home: Home) -> dict[str, str]:
     return {**os.environ, **own}
 
 
+def database(home: Home) -> str:
+    """Return the address of Airflow's database: `RONGHE_AIRFLOW_DATABASE`, or a SQLite file of this home."""
+    file = home.service / "airflow" / "airflow.db"
+    return os.environ.get("RONGHE_AIRFLOW_DATABASE", f"sqlite:///{file}")
+
+
 def _engine_port(home: Home) -> int:
     running = engine.state(home)
     return running.port if running else int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
@@ -77,7 +82,7 @@ def _engine_port(home: Home) -> int:
 
 def _secret(home: Home, name: str) -> str:
     """Return a secret of this home, made once and readable by the owner only."""
-    return engine.secret_file(home.service / f"airflow.{name}")
+    return secret_file(home.service / f"airflow.{name}")
 
 
 def _password_file(home: Home) -> Path:
@@ -88,7 +93,7 @@ def password(home: Home) -> str:
     """Return the password of Airflow's one user, made once and readable by the owner only."""
     path = _password_file(home)
     if not path.exists():
-        engine.secret_file(path, json.dumps({USER: secrets.token_urlsafe(12)}))
+        secret_file(path, json.dumps({USER: secrets.token_urlsafe(12)}))
     return str(json.loads(path.read_text(encoding="utf-8"))[USER])
 
 

@@ -1,0 +1,133 @@
+"""Where tables lie: folders of this machine, or an object store that speaks S3 (`s3a://bucket/prefix`).
+
+An object store is set up the way its own tools are: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, and
+`AWS_ENDPOINT_URL` where it is not AWS itself. Keys stay in the environment: a setting of Spark would show them in the
+server's command line.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+    from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
+
+SCHEME = "s3a://"
+ENDPOINT_VARIABLE, REGION_VARIABLE = "AWS_ENDPOINT_URL", "AWS_REGION"
+# What an S3 store that is not AWS calls its only region.
+_ANY_REGION = "us-east-1"
+
+
+def is_remote(path: str) -> bool:
+    """Say whether a path names an object store."""
+    return path.startswith(SCHEME)
+
+
+def open_table(path: str) -> "DeltaTable":
+    """Open a Delta table for reading, without an engine.
+
+    Raises:
+        deltalake.exceptions.TableNotFoundError: no table lies there.
+    """
+    from deltalake import DeltaTable
+
+    return DeltaTable(_uri(path), storage_options=_options(path))
+
+
+def is_table(path: str) -> bool:
+    """Say whether a Delta table lies at a path."""
+    from deltalake import DeltaTable
+
+    return bool(DeltaTable.is_deltatable(_uri(path), storage_options=_options(path)))
+
+
+def dataset(table: "DeltaTable") -> "ds.Dataset":
+    """Return a table as an Arrow dataset over Arrow's own file system.
+
+    delta-rs's is written in Python: a thread that still asks it for a file when the interpreter ends aborts the
+    process.
+    """
+    from pyarrow.fs import SubTreeFileSystem
+
+    parts = urlsplit(table.table_uri)
+    remote = parts.scheme not in ("", "file")
+    root = f"{parts.netloc}{unquote(parts.path)}" if remote else unquote(parts.path)
+    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(root, _arrow(remote)))
+
+
+def hand_over(files: Sequence[Path], to: str) -> tuple[str, ...]:
+    """Put files where every worker of the engine reads them; files of this machine stay where they are.
+
+    Args:
+        files: files of this machine.
+        to: folder beside the tables; a path of this machine leaves the files alone.
+
+    Returns:
+        The paths the engine reads, in the order of the files.
+    """
+    if not is_remote(to):
+        return tuple(str(file) for file in files)
+    from pyarrow.fs import copy_files
+
+    for file in files:
+        copy_files(str(file), f"{_key(to)}/{file.name}", destination_filesystem=_arrow(remote=True))
+    return tuple(f"{to}/{file.name}" for file in files)
+
+
+def take_back(paths: Iterable[str]) -> None:
+    """Remove files that were handed over; files of this machine are their owner's to remove."""
+    for path in filter(is_remote, paths):
+        _arrow(remote=True).delete_file(_key(path))
+
+
+def spark_settings(roots: Iterable[str]) -> dict[str, str]:
+    """Return Spark's settings for the object stores among the roots, none where there are none."""
+    if not any(map(is_remote, roots)):
+        return {}
+    found = {
+        "aws.credentials.provider": "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
+        "endpoint.region": os.environ.get(REGION_VARIABLE, _ANY_REGION),
+        # Delta reads small files whole; S3A's own reader does that without another library.
+        "input.stream.type": "classic",
+    }
+    if endpoint := os.environ.get(ENDPOINT_VARIABLE):
+        found |= {
+            "endpoint": endpoint,
+            "path.style.access": "true",
+            "connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
+        }
+    return {f"spark.hadoop.fs.s3a.{name}": value for name, value in found.items()}
+
+
+def _uri(path: str) -> str:
+    """Return a path as delta-rs names it."""
+    return path.replace(SCHEME, "s3://", 1)
+
+
+def _key(path: str) -> str:
+    """Return an object's path as Arrow names it: bucket and key."""
+    return path.removeprefix(SCHEME)
+
+
+def _options(path: str) -> dict[str, str] | None:
+    if not is_remote(path):
+        return None
+    endpoint = os.environ.get(ENDPOINT_VARIABLE, "")
+    allowed = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
+    return {REGION_VARIABLE: os.environ.get(REGION_VARIABLE, _ANY_REGION), **allowed}
+
+
+def _arrow(remote: bool) -> "FileSystem":
+    """Return Arrow's file system of the object store, or of this machine."""
+    from pyarrow.fs import LocalFileSystem, S3FileSystem
+
+    if not remote:
+        return LocalFileSystem()
+    region = os.environ.get(REGION_VARIABLE, _ANY_REGION)
+    endpoint = urlsplit(os.environ.get(ENDPOINT_VARIABLE, ""))
+    where = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme} if endpoint.netloc else {}
+    return S3FileSystem(region=region, **where)
