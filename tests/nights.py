@@ -69,9 +69,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     engine.down(home)
 
 
-@pytest.fixture(scope="session")
-def run_job(server: Home) -> JobRunner:
-    """Return a function that runs `jobs/<verb>.py` on a home with the engine of the session."""
+def runner(server: Home) -> JobRunner:
+    """Return a function that runs `jobs/<verb>.py` on a home with the engine of another home."""
 
     def run(home: Home, verb: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -88,6 +87,12 @@ def run_job(server: Home) -> JobRunner:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_job(server: Home) -> JobRunner:
+    """Run jobs with the engine of the session."""
+    return runner(server)
 
 
 def night_by_jobs(run_job: JobRunner, home: Home, *, killed: bool) -> int:

@@ -1,10 +1,12 @@
-"""A Spark standalone cluster of this machine: a master and two workers, one process each, on loopback.
+"""A Spark standalone cluster: a master and two workers of this machine on loopback, or one that others run.
 
-It has the shape of a real one (other processes, serialised closures, shuffles over sockets), so what runs here runs on
-a cluster of many machines, whose master `RONGHE_ENGINE_URL`'s server knows.
+The one of this machine has the shape of a real one: other processes, serialised closures, shuffles over sockets.
+`RONGHE_MASTER` names a master that others run (`spark://host:port`), `RONGHE_HOSTNAME` what the cluster calls this
+machine. Everybody in a cluster knows one secret (`service/cluster.secret`).
 """
 
 import os
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ from pathlib import Path
 from ronghe.home import Home
 from ronghe.processes import end_service, listening, load_state, save_state, secret_file
 
-HOST = "127.0.0.1"
+HOST_VARIABLE, MASTER_VARIABLE = "RONGHE_HOSTNAME", "RONGHE_MASTER"
 WORKERS = 2
-_WORKER_MEMORY = "1536m"
+# Where a worker listens that has a machine of its own.
+WORKER_PORT = 7078
+_DEPLOY = "org.apache.spark.deploy"
 _START_SECONDS = 30.0
 
 
@@ -38,9 +42,15 @@ def port() -> int:
     return int(os.environ.get("RONGHE_MASTER_PORT", "7077"))
 
 
+def hostname() -> str:
+    """Return what other processes of the cluster call this machine; `auto` stands for its own name."""
+    named = os.environ.get(HOST_VARIABLE, "127.0.0.1")
+    return socket.gethostname() if named == "auto" else named
+
+
 def master_url() -> str:
     """Return the address of the master."""
-    return f"spark://{HOST}:{port()}"
+    return os.environ.get(MASTER_VARIABLE, f"spark://{hostname()}:{port()}")
 
 
 def properties_file(home: Home) -> Path:
@@ -57,21 +67,20 @@ def properties_file(home: Home) -> Path:
 def settings() -> dict[str, str]:
     """Return what the Connect server adds to its settings when its executors are workers of the cluster."""
     return {
-        "spark.executor.memory": "1g",
+        "spark.executor.memory": os.environ.get("RONGHE_EXECUTOR_MEMORY", "1g"),
         "spark.executor.cores": "1",
-        "spark.cores.max": str(WORKERS),
         "spark.network.crypto.enabled": "true",
         "spark.executorEnv.PYTHONPATH": os.environ.get("PYTHONPATH", ""),
     }
 
 
 def up(home: Home, spark_class: Path, environment: dict[str, str]) -> str:
-    """Start what does not run of the cluster; return the master's address.
+    """Start what does not run of this machine's cluster; return the master's address, be it others'.
 
     Raises:
         ClusterError: a port is busy, or a process does not come up.
     """
-    for daemon in _daemons(home):
+    for daemon in () if MASTER_VARIABLE in os.environ else _daemons(home):
         if load_state(_state_file(home, daemon.name)) is None:
             _start(home, daemon, spark_class, environment)
     return master_url()
@@ -88,21 +97,30 @@ def _worker_names() -> tuple[str, ...]:
 
 
 def _daemons(home: Home) -> tuple[Daemon, ...]:
-    common = ("--host", HOST, "--webui-port", "0", "--properties-file", str(properties_file(home)))
-    deploy = "org.apache.spark.deploy"
-    workers = (
-        Daemon(
-            name,
-            f"{deploy}.worker.Worker",
-            port() + number,
-            (
-                *(*common, "--port", str(port() + number), "--cores", "1", "--memory", _WORKER_MEMORY),
-                *("--work-dir", str(home.engine / "work" / name), master_url()),
-            ),
-        )
-        for number, name in enumerate(_worker_names(), 1)
-    )
-    return Daemon("master", f"{deploy}.master.Master", port(), (*common, "--port", str(port()))), *workers
+    return master(home), *(worker(home, name, port() + n) for n, name in enumerate(_worker_names(), 1))
+
+
+def master(home: Home) -> Daemon:
+    """Return the master as it is started on this machine."""
+    return Daemon("master", f"{_DEPLOY}.master.Master", port(), (*_common(home), "--port", str(port())))
+
+
+def worker(home: Home, name: str, own_port: int) -> Daemon:
+    """Return a worker of this machine with one core (`RONGHE_WORKER_CORES`), which asks the master for work."""
+    cores = os.environ.get("RONGHE_WORKER_CORES", "1")
+    memory = os.environ.get("RONGHE_WORKER_MEMORY", "1536m")
+    arguments = (*_common(home), "--port", str(own_port), "--cores", cores, "--memory", memory)
+    work = ("--work-dir", str(home.engine / "work" / name))
+    return Daemon(name, f"{_DEPLOY}.worker.Worker", own_port, (*arguments, *work, master_url()))
+
+
+def _common(home: Home) -> tuple[str, ...]:
+    return ("--host", hostname(), "--webui-port", "0", "--properties-file", str(properties_file(home)))
+
+
+def daemon_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a daemon: it listens at this machine's name only."""
+    return {**environment, "SPARK_LOCAL_IP": hostname(), "SPARK_DAEMON_MEMORY": "512m"}
 
 
 def _state_file(home: Home, name: str) -> Path:
@@ -110,7 +128,7 @@ def _state_file(home: Home, name: str) -> Path:
 
 
 def _start(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str, str]) -> None:
-    if listening(HOST, daemon.port):
+    if listening(hostname(), daemon.port):
         raise ClusterError(
             f"Port {daemon.port} is in use by another program. Stop it, or set RONGHE_MASTER_PORT to a port after "
             f"which {WORKERS} more are free."
@@ -119,7 +137,7 @@ def _start(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str,
     with log.open("ab") as file:
         process = subprocess.Popen(
             [str(spark_class), daemon.java_class, *daemon.arguments],
-            env={**environment, "SPARK_LOCAL_IP": HOST, "SPARK_DAEMON_MEMORY": "512m"},
+            env=daemon_environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -127,7 +145,7 @@ def _start(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str,
         )
     save_state(_state_file(home, daemon.name), process.pid, daemon.port, "")
     deadline = time.monotonic() + _START_SECONDS
-    while not listening(HOST, daemon.port):
+    while not listening(hostname(), daemon.port):
         if process.poll() is not None or time.monotonic() > deadline:
             down(home)
             raise ClusterError(f"The cluster's {daemon.name} did not come up. Its log is {log}.")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from ronghe import cluster, jars, stores
 from ronghe.home import Home
@@ -65,8 +65,8 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.session.manager.defaultSessionTimeout": "30m",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": cluster.hostname(),
+        "spark.driver.host": cluster.hostname(),
         "spark.driver.memory": os.environ.get("RONGHE_ENGINE_MEMORY", "4g"),
         "spark.local.dir": str(home.engine / "spill"),
         "spark.sql.warehouse.dir": str(home.engine / "warehouse"),
@@ -140,11 +140,11 @@ def _start(home: Home, port: int, config: str) -> ServiceState:
         raise EngineError(
             f"Port {port} is in use by another program. Stop it, or set RONGHE_ENGINE_PORT to a free port."
         )
-    command = [*_command(home, port), *_where(home), "spark-internal"]
+    command = _command(home, port)
     with lease(home) as lock, (home.engine / "engine.log").open("ab") as log:
         process = subprocess.Popen(
             command,
-            env=_environment(home),
+            env=environment(home),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -158,9 +158,11 @@ def _start(home: Home, port: int, config: str) -> ServiceState:
 def _command(home: Home, port: int) -> list[str]:
     options = [part for key, value in settings(home, port).items() for part in ("--conf", f"{key}={value}")]
     return [
-        str(_spark_home() / "bin" / "spark-submit"),
+        str(spark_program("spark-submit")),
         *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
         *options,
+        *_where(home),
+        "spark-internal",
     ]
 
 
@@ -169,14 +171,15 @@ def _where(home: Home) -> list[str]:
     if kind() == EMBEDDED:
         return ["--master", f"local[{os.cpu_count() or 2}]"]
     try:
-        master = cluster.up(home, _spark_home() / "bin" / "spark-class", _environment(home))
+        master = cluster.up(home, spark_program("spark-class"), environment(home))
     except cluster.ClusterError as error:
         raise EngineError(str(error)) from None
     options = [part for key, value in cluster.settings().items() for part in ("--conf", f"{key}={value}")]
     return ["--master", master, "--properties-file", str(cluster.properties_file(home)), *options]
 
 
-def _environment(home: Home) -> dict[str, str]:
+def environment(home: Home) -> dict[str, str]:
+    """Return the environment of every process of the engine."""
     return {
         **os.environ,
         TOKEN_VARIABLE: token(home),
@@ -186,6 +189,15 @@ def _environment(home: Home) -> dict[str, str]:
         # Each core has a Python worker of its own; threads of numpy's would only wait for one another (4 times slower).
         "OPENBLAS_NUM_THREADS": "1",
     }
+
+
+def spark_program(name: str) -> Path:
+    """Return a program of the Spark that is installed beside us.
+
+    Raises:
+        EngineError: there is none.
+    """
+    return _spark_home() / "bin" / name
 
 
 def _spark_home() -> Path:
@@ -211,6 +223,20 @@ def lease(home: Home) -> Iterator[IO[str]]:
                 f"Another engine writes the lake in {home.root}. End it (`ronghe down`), or set RONGHE_HOME."
             ) from None
         yield lock
+
+
+def become(home: Home) -> NoReturn:
+    """Turn this process into the home's server: for a container, whose life is the server's.
+
+    Raises:
+        EngineError: another engine holds the lake, or its cluster does not come up.
+    """
+    home.make()
+    port = int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
+    command = _command(home, port)
+    with lease(home) as lock:
+        os.set_inheritable(lock.fileno(), True)
+        os.execve(command[0], command, environment(home))
 
 
 def _await_start(process: "subprocess.Popen[bytes]", port: int, home: Home) -> None:

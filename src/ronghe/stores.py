@@ -84,6 +84,20 @@ def take_back(paths: Iterable[str]) -> None:
         _arrow(remote=True).delete_file(_key(path))
 
 
+def make_buckets(roots: Iterable[str]) -> list[str]:
+    """Make the buckets of the object stores among the roots that are not there; return their names."""
+    from pyarrow.fs import FileType
+
+    buckets = sorted({_key(root).partition("/")[0] for root in roots if is_remote(root)})
+    if not buckets:
+        return []
+    store = _arrow(remote=True)
+    missing = [info.path for info in store.get_file_info(buckets) if info.type == FileType.NotFound]
+    for bucket in missing:
+        store.create_dir(bucket)
+    return missing
+
+
 def spark_settings(roots: Iterable[str]) -> dict[str, str]:
     """Return Spark's settings for the object stores among the roots, none where there are none."""
     if not any(map(is_remote, roots)):
@@ -130,4 +144,4 @@ def _arrow(remote: bool) -> "FileSystem":
     region = os.environ.get(REGION_VARIABLE, _ANY_REGION)
     endpoint = urlsplit(os.environ.get(ENDPOINT_VARIABLE, ""))
     where = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme} if endpoint.netloc else {}
-    return S3FileSystem(region=region, **where)
+    return S3FileSystem(region=region, allow_bucket_creation=True, **where)

@@ -1,9 +1,5 @@
 """A release as tables of a database: SQLite always, PostgreSQL where its programs are installed."""
 
-import os
-import pwd
-import shutil
-import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -19,43 +15,16 @@ from ronghe.job import JobFailed
 from ronghe.lake import Lake
 from ronghe.release import database
 from ronghe.release.package import release_extract
+from tests import servers
 from tests.open_tables import AT, DAY, FLOW, LIVELIHOOD, PLACE, SECURITY, record, small_extract, write, write_livelihood
 from tests.ports import free_port
 
-POSTGRES = next(
-    (p for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True) if (p / "initdb").exists()), None
-)
-PASSWORD = "not-to-be-told"
 
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of our own on loopback, started as a user that is not root, as it insists on."""
-    if POSTGRES is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    folder = Path("/tmp") / f"ronghe-postgres-{os.getpid()}"
-    folder.mkdir()
-    shutil.chown(folder, user)
-    secret = folder / "password"
-    secret.write_text(PASSWORD)
-    shutil.chown(secret, user)
-    port, data = free_port(), folder / "data"
-
-    def program(name: str, *arguments: str) -> None:
-        as_user = ["runuser", "-u", user, "--"] if os.getuid() == 0 else []
-        command = [*as_user, str(POSTGRES / name), "-D", str(data), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=60)
-
-    try:
-        program("initdb", "-U", "ronghe", "-A", "scram-sha-256", "--pwfile", str(secret), "-E", "UTF8", "--no-locale")
-        options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
-        program("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
-        yield f"postgresql+psycopg://ronghe:{PASSWORD}@127.0.0.1:{port}/postgres"
-    finally:
-        if (data / "postmaster.pid").exists():
-            program("pg_ctl", "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+@pytest.fixture(scope="session", name="postgres")
+def _postgres() -> Iterator[str]:
+    """Start a PostgreSQL for all tests of this file."""
+    with servers.postgres() as address:
+        yield address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -216,11 +185,11 @@ def test_amount_of_sixteen_digits_is_exact_in_postgresql(home: Home, postgres: s
 
 
 def test_database_that_does_not_answer_is_told_without_its_password(home: Home) -> None:
-    url = f"postgresql+psycopg://ronghe:{PASSWORD}@127.0.0.1:{free_port()}/x"
+    url = f"postgresql+psycopg://ronghe:{servers.PASSWORD}@127.0.0.1:{free_port()}/x"
     with pytest.raises(JobFailed) as error:
         load(home, url)
     assert "livelihood into its database failed (OperationalError)" in str(error.value)
-    assert PASSWORD not in str(error.value)
+    assert servers.PASSWORD not in str(error.value)
 
 
 def test_address_is_the_environments_then_the_connections_then_a_file(

@@ -101,6 +101,19 @@ def down() -> None:
 
 
 @app.command()
+def serve(
+    what: Annotated[
+        str, typer.Argument(help="engine, master, worker, migrate, or a process of Airflow's by its name.")
+    ],
+) -> None:
+    """Be one server in the foreground, as a container is: docker-compose.yaml names them all."""
+    from ronghe.cli.services import become
+
+    with clear_errors():
+        become(Home.find().make(), what)
+
+
+@app.command()
 def run(
     days: Annotated[str | None, typer.Option(help="Business days 2026-11-01..2026-11-07; none: what is due.")] = None,
 ) -> None:

@@ -1,11 +1,14 @@
 """Start and end what the night needs."""
 
+import os
 import time
+from typing import NoReturn
 
 import typer
 
-from ronghe import engine
+from ronghe import cluster, engine, stores
 from ronghe.cli.night import FUSE
+from ronghe.contracts import ContractError
 from ronghe.engine import POOL, POOL_SLOTS
 from ronghe.home import Home
 from ronghe.orchestration import service
@@ -18,6 +21,7 @@ def start(home: Home) -> None:
     began, clock = time.monotonic(), time.time()
     if sources := serve.up(home):
         typer.echo(f"sources  http://{serve.HOST}:{sources.port}")
+    stores.make_buckets(home.lake_root(zone) for zone in ("restricted", "open"))
     running = engine.up(home)
     typer.echo(f"engine   localhost:{running.port}")
     airflow = service.up(home)
@@ -41,3 +45,31 @@ def stop(home: Home) -> None:
     services = (("airflow", service.down), ("engine", engine.down), ("sources", serve.down))
     ended = [name for name, end in services if end(home)]
     typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")
+
+
+# Processes of Airflow that a container may be.
+_OF_AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+# `migrate` makes or upgrades what the others need, and ends.
+SERVERS = ("engine", "master", "worker", "migrate", *_OF_AIRFLOW)
+
+
+def become(home: Home, what: str) -> NoReturn:
+    """Turn this process into a server: the engine, a master or worker of its cluster, or a process of Airflow's.
+
+    Raises:
+        EngineError, AirflowError: it cannot be started.
+        ContractError: there is no such server.
+    """
+    if what == "engine":
+        engine.become(home)
+    if what in ("master", "worker"):
+        own = cluster.worker(home, what, cluster.WORKER_PORT) if what == "worker" else cluster.master(home)
+        program = str(engine.spark_program("spark-class"))
+        variables = cluster.daemon_environment(engine.environment(home))
+        os.execve(program, [program, own.java_class, *own.arguments], variables)
+    if what == "migrate":
+        stores.make_buckets(home.lake_root(zone) for zone in ("restricted", "open"))
+        service.become(home, "db", "migrate")
+    if what in _OF_AIRFLOW:
+        service.become(home, what)
+    raise ContractError(f"there is no server {what!r}; known are {', '.join(SERVERS)}")

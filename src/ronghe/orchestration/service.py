@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from ronghe import engine
 from ronghe.contracts.catalogue import builtin_folder
@@ -35,7 +36,7 @@ def environment(home: Home) -> dict[str, str]:
     code = builtin_folder()
     own = {
         "AIRFLOW_HOME": str(home.service / "airflow"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database(home),
+        **_database(home),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "3",
         "AIRFLOW__CORE__DAGS_FOLDER": str(code / "dags"),
@@ -48,7 +49,7 @@ def environment(home: Home) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://localhost:{port()}/execution/",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port()),
-        "AIRFLOW__API__BASE_URL": f"http://localhost:{port()}",
+        "AIRFLOW__API__BASE_URL": os.environ.get("RONGHE_AIRFLOW_URL", f"http://localhost:{port()}"),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__EXPOSE_CONFIG": "False",
         "AIRFLOW__API__SECRET_KEY": _secret(home, "api_secret"),
@@ -69,10 +70,15 @@ def environment(home: Home) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def database(home: Home) -> str:
-    """Return the address of Airflow's database: `RONGHE_AIRFLOW_DATABASE`, or a SQLite file of this home."""
+def _database(home: Home) -> dict[str, str]:
+    """Return where Airflow keeps its books: `RONGHE_AIRFLOW_DATABASE`, or a SQLite file of this home."""
     file = home.service / "airflow" / "airflow.db"
-    return os.environ.get("RONGHE_AIRFLOW_DATABASE", f"sqlite:///{file}")
+    address = os.environ.get("RONGHE_AIRFLOW_DATABASE", f"sqlite:///{file}")
+    found = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address}
+    if "+psycopg:" in address:
+        # One driver serves both ways; Airflow would ask for asyncpg.
+        found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] = address.replace("+psycopg:", "+psycopg_async:", 1)
+    return found
 
 
 def _engine_port(home: Home) -> int:
@@ -131,9 +137,7 @@ def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
         raise AirflowError(
             f"Port {port()} is in use by another program. Stop it, or set RONGHE_AIRFLOW_PORT to a free port."
         )
-    command = shutil.which("airflow", path=settings["PATH"])
-    if command is None:
-        raise AirflowError("Airflow is not installed. Run `make setup`.")
+    command = _program(settings)
     (home.service / "airflow").mkdir(parents=True, exist_ok=True)
     with (home.logs / "airflow.log").open("ab") as log:
         process = subprocess.Popen(
@@ -147,6 +151,25 @@ def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
     started = save_state(_state_file(home), process.pid, port(), config)
     _await_health(process, home)
     return started
+
+
+def become(home: Home, *arguments: str) -> NoReturn:
+    """Turn this process into one of Airflow's, say its scheduler: for a container, whose life is that process's.
+
+    Raises:
+        AirflowError: Airflow is not installed.
+    """
+    home.make()
+    password(home)
+    settings = environment(home)
+    os.execve(_program(settings), ["airflow", *arguments], settings)
+
+
+def _program(settings: dict[str, str]) -> str:
+    command = shutil.which("airflow", path=settings["PATH"])
+    if command is None:
+        raise AirflowError("Airflow is not installed. Run `make setup`.")
+    return command
 
 
 def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:

@@ -1,0 +1,107 @@
+"""docker-compose.yaml says what the code reads, starts what the code can be, and opens one door."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ronghe.cli.services import SERVERS
+from ronghe.contracts.catalogue import builtin_folder
+
+ROOT = builtin_folder()
+COMPOSE = ROOT / "docker-compose.yaml"
+# What a person must say, and the compose file gives no default for.
+REQUIRED = {
+    "RONGHE_AIRFLOW_URL": "https://ronghe.example.org",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "POSTGRES_PASSWORD": "password",
+}
+
+
+def services() -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load(COMPOSE.read_text("utf-8"))["services"])
+
+
+def ours() -> dict[str, dict[str, Any]]:
+    return {name: service for name, service in services().items() if service["image"].startswith("ronghe:")}
+
+
+def variables_of_the_code() -> set[str]:
+    """Return every variable the code reads, by its name in the source."""
+    text = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(r'"((?:RONGHE|AWS)_[A-Z_]+)"', text))
+    assert 'f"RONGHE_{zone.upper()}_LAKE"' in text
+    return named | {"RONGHE_RESTRICTED_LAKE", "RONGHE_OPEN_LAKE"}
+
+
+def test_every_setting_is_one_the_code_reads() -> None:
+    # The keys of the store are read by its clients themselves.
+    known = variables_of_the_code() | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    unknown = {(name, key) for name, service in ours().items() for key in service["environment"] if key not in known}
+    assert unknown == set()
+
+
+def test_every_server_of_the_code_has_a_container_and_none_is_made_up() -> None:
+    commands = [service["command"] for service in ours().values()]
+    assert sorted(commands) == sorted(["serve", server] for server in SERVERS)
+
+
+def test_the_door_is_the_only_way_in() -> None:
+    assert [name for name, service in services().items() if service.get("ports")] == ["door"]
+    behind = {name for name, service in ours().items() if service.get("network_mode") == "service:door"}
+    assert behind == set(SERVERS) - {"master", "worker"}
+    networks = yaml.safe_load(COMPOSE.read_text("utf-8"))["networks"]
+    assert networks["inside"]["internal"] is True
+    others = {name: service["networks"] for name, service in services().items() if name not in {*behind, "door"}}
+    assert all(found == ["inside"] for found in others.values()), others
+
+
+def test_containers_of_ours_may_change_nothing_but_their_data() -> None:
+    for name, service in ours().items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    assert "\nUSER ronghe\n" in dockerfile
+    assert "umask 027" in dockerfile
+
+
+def test_there_is_one_engine_and_the_secrets_stand_nowhere_in_the_file() -> None:
+    assert services()["engine"].get("deploy") is None
+    text = COMPOSE.read_text("utf-8")
+    for name in ("AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD"):
+        assert set(re.findall(rf"\$\{{{name}(..)", text)) == {":?"}, f"{name} has a default"
+
+
+def test_image_holds_what_the_package_needs() -> None:
+    copied = set(re.findall(r"^COPY (\S+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    allowed = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE))
+    assert {"src", "schemas", "expectations", "plugins", "jobs", "dags", "requirements.lock"} <= copied
+    assert copied <= allowed
+    assert all((ROOT / name).exists() for name in allowed)
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no compose client (Debian: docker-compose)")
+def test_the_compose_client_accepts_the_file(tmp_path: Path) -> None:
+    def config(**said: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["docker-compose", "-f", str(COMPOSE), "config"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **said},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    accepted = config(**REQUIRED)
+    assert accepted.returncode == 0, accepted.stderr
+    assert set(yaml.safe_load(accepted.stdout)["services"]) == set(services())
+    for name in REQUIRED:
+        refused = config(**{key: value for key, value in REQUIRED.items() if key != name})
+        assert refused.returncode != 0
+        assert name in refused.stderr

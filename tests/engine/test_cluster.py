@@ -1,0 +1,114 @@
+"""A Spark cluster and an S3 store in place of one process and folders: the same jobs, the same tables."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ronghe import engine, stores
+from ronghe.contracts import catalogue
+from ronghe.home import Home
+from ronghe.processes import end_group, secret_file
+from tests import oracles, servers
+from tests.nights import night_by_jobs, runner
+from tests.ports import await_port, free_port
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with servers.object_store(tmp_path_factory.mktemp("store")) as variables:
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def cluster(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A cluster with its Connect server; tables go to the store where a job's environment names it."""
+    home = Home(tmp_path_factory.mktemp("cluster"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.items():
+            patch.setenv(name, value)
+        patch.setenv("RONGHE_ENGINE", "cluster")
+        patch.setenv("RONGHE_ENGINE_PORT", str(free_port()))
+        patch.setenv("RONGHE_MASTER_PORT", str(free_port()))
+        patch.setenv("RONGHE_ENGINE_MEMORY", "2g")
+        assert set(stores.make_buckets(home.lake_root(zone) for zone in ("restricted", "open"))) == {
+            "restricted",
+            "open",
+        }
+        engine.up(home)
+    yield home
+    engine.down(home)
+
+
+def test_night_on_a_cluster_and_a_store_equals_the_embedded_one(
+    cluster: Home, store: dict[str, str], reference: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = catalogue().tables
+    expected = {table_id: oracles.table_contents(reference, table_id) for table_id in tables}
+    home = Home(tmp_path / "home").make()
+    for part in ("landing", "keys", "truth"):
+        shutil.copytree(getattr(reference, part), getattr(home, part), dirs_exist_ok=True)
+    shutil.copy2(reference.service / "connections.yaml", home.service)
+    for name, value in store.items():
+        monkeypatch.setenv(name, value)
+    assert night_by_jobs(runner(cluster), home, killed=False) == 0
+    for table_id in tables:
+        assert oracles.table_contents(home, table_id) == expected[table_id], f"{table_id} differs"
+    assert not list(home.root.rglob("_delta_log")), "a table was written beside the store"
+    assert not (home.restricted_lake / "_staging").exists()
+
+
+def test_work_is_done_by_two_workers_on_loopback_that_let_nobody_in(cluster: Home) -> None:
+    daemons = [p for p in psutil.process_iter(["cmdline"]) if str(cluster.root) in " ".join(p.info["cmdline"] or ())]
+    commands = [" ".join(daemon.info["cmdline"]) for daemon in daemons]
+    assert sum("deploy.worker.Worker" in command for command in commands) == 2
+    secret = (cluster.service / "cluster.secret").read_text("utf-8")
+    assert not any(secret in command for command in commands)
+    assert (cluster.service / "cluster.conf").stat().st_mode & 0o077 == 0
+    listening = {c.laddr.ip for d in daemons for c in d.net_connections() if c.status == "LISTEN"}
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+
+
+def test_servers_in_the_foreground_find_one_another(tmp_path: Path) -> None:
+    """As containers would: each server a process and a home of its own, with the cluster's secret put there."""
+    ports = {name: str(free_port()) for name in ("RONGHE_MASTER_PORT", "RONGHE_ENGINE_PORT")}
+    variables = {**os.environ, **ports, "RONGHE_ENGINE": "cluster", "RONGHE_ENGINE_MEMORY": "1g"}
+    running = []
+    try:
+        for server in ("master", "worker", "engine"):
+            home = Home(tmp_path / server).make()
+            secret_file(home.service / "cluster.secret", "known-to-all")
+            own = {"RONGHE_HOME": str(home.root)}
+            if server != "master":
+                own["RONGHE_MASTER"] = f"spark://127.0.0.1:{ports['RONGHE_MASTER_PORT']}"
+            command = [sys.executable, "-m", "ronghe.cli", "serve", server]
+            running.append(subprocess.Popen(command, env={**variables, **own}, start_new_session=True))
+        await_port(int(ports["RONGHE_ENGINE_PORT"]), seconds=90)
+        asked = (
+            "from ronghe import engine; from ronghe.home import Home\n"
+            f"with engine.session(Home.find(), 'probe', 'sc://localhost:{ports['RONGHE_ENGINE_PORT']}') as spark:\n"
+            "    print(spark.range(1000).repartition(2).selectExpr('sum(id)').first()[0])"
+        )
+        own = {"RONGHE_HOME": str(tmp_path / "engine")}
+        done = subprocess.run(
+            [sys.executable, "-c", asked], env={**variables, **own}, capture_output=True, text=True, check=False
+        )
+        assert done.stdout == "499500\n", done.stderr
+        second = subprocess.run(
+            [sys.executable, "-m", "ronghe.cli", "serve", "engine"],
+            env={**variables, **own},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Another engine writes the lake" in second.stderr
+    finally:
+        for process in reversed(running):
+            end_group(process.pid)
