@@ -20,7 +20,8 @@ from ronghe import __version__, stores
 from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.base import Declaration
 from ronghe.contracts.checks import quoted
-from ronghe.contracts.ddl import create_table, schema_ddl
+from ronghe.contracts.ddl import create_table, evolve_table, schema_ddl
+from ronghe.contracts.evolution import Change, changes, recorded_shape, refuse_major, refuse_newer, shape_of
 from ronghe.contracts.rules import literal
 from ronghe.crash import crash_point
 from ronghe.home import Home
@@ -28,10 +29,15 @@ from ronghe.home import Home
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
+    from deltalake import DeltaTable
+    from deltalake.schema import Field
     from pyspark.sql import DataFrame, SparkSession
 
 # Commits that rewrite files or settings, never rows.
-_MAINTENANCE = ("OPTIMIZE", "VACUUM", "SET TBLPROPERTIES", "CREATE TABLE", "CHANGE COLUMN", "REORG")
+_MAINTENANCE = (
+    *("OPTIMIZE", "VACUUM", "REORG", "CREATE TABLE", "SET TBLPROPERTIES", "ADD COLUMNS", "CHANGE COLUMN"),
+    *("UPDATE COLUMN METADATA", "ADD CONSTRAINT", "DROP CONSTRAINT"),
+)
 
 
 @dataclass(frozen=True)
@@ -143,19 +149,24 @@ class Lake:
         wanted = list(columns or self.catalogue.table(table_id).column_names)
         if not self.exists(table_id):
             return pa.table({name: pa.array([], pa.string()) for name in wanted})
-        table = stores.open_table(self.path(table_id))
+        table = self._open(table_id)
         self.accesses.read.setdefault(table_id, int(table.version()))
-        return stores.dataset(table).to_table(columns=wanted)
+        there = {field.name for field in table.schema().fields}
+        found = stores.dataset(table).to_table(columns=[name for name in wanted if name in there])
+        for position, name in enumerate(wanted):
+            if name not in there:  # added to the contract since the table was last written
+                found = found.add_column(position, name, pa.nulls(found.num_rows))
+        return found
 
     def dataset(self, table_id: str) -> "ds.Dataset":
         """Return a table as an Arrow dataset, read as far as it is asked for."""
-        table = stores.open_table(self.path(table_id))
+        table = self._open(table_id)
         self.accesses.read.setdefault(table_id, int(table.version()))
         return stores.dataset(table)
 
     def snapshot(self, table_id: str) -> Snapshot:
         """Return a table at its newest version, held there while it is read: later writes do not show."""
-        table = stores.open_table(self.path(table_id))
+        table = self._open(table_id)
         newest = int(table.version())
         self.accesses.read.setdefault(table_id, newest)
         commits = (commit for commit in table.history() if int(commit["version"]) <= newest)
@@ -163,20 +174,20 @@ class Lake:
 
     def size(self, table_id: str) -> tuple[int, int]:
         """Return a table's number of rows, from its log, and its newest version."""
-        table = stores.open_table(self.path(table_id))
+        table = self._open(table_id)
         return int(table.count()), int(table.version())
 
     def version(self, table_id: str) -> int:
         """Return the last version that changed rows, or -1: maintenance does not make a table newer."""
         if not self.exists(table_id):
             return -1
-        return _last_change(stores.open_table(self.path(table_id)).history())
+        return _last_change(self._open(table_id).history())
 
     def is_done(self, table_id: str, fingerprint: str) -> bool:
         """Say whether a write with this fingerprint is in the table."""
         if not self.exists(table_id):
             return False
-        return stores.open_table(self.path(table_id)).transaction_version(fingerprint) is not None
+        return self._open(table_id).transaction_version(fingerprint) is not None
 
     def is_current(self, table_id: str, fingerprint: str) -> bool:
         """Say whether a whole table is as the write with this fingerprint left it.
@@ -186,7 +197,7 @@ class Lake:
         """
         if not self.exists(table_id):
             return False
-        history = stores.open_table(self.path(table_id)).history()
+        history = self._open(table_id).history()
         rows = (c for c in history if not str(c.get("operation")).startswith(_MAINTENANCE))
         return any(c.get("userMetadata") == _note(fingerprint) for c in islice(rows, 1))
 
@@ -217,7 +228,8 @@ class Lake:
             return self.spark.createDataFrame([], schema_ddl(self.catalogue.table(table_id)))
         if table_id not in self.accesses.read:
             self.accesses.read[table_id] = self._newest(table_id)
-        return self.spark.read.format("delta").load(self.path(table_id))
+        frame = self.spark.read.format("delta").load(self.path(table_id))
+        return _with_added(frame, self.catalogue.table(table_id))
 
     def append(self, table_id: str, frame: "DataFrame", fingerprint: str) -> bool:
         """Add rows; say whether they were not there yet."""
@@ -295,16 +307,55 @@ class Lake:
     def _make(self, table_id: str) -> Table:
         """Make the table from its contract if there is none; return the contract."""
         table = self.catalogue.table(table_id)
-        if not self.exists(table_id):
+        if self.exists(table_id):
+            self.evolve(table_id)
+        else:
             self.spark.sql(create_table(table, self.path(table_id), self.catalogue.codesets)).collect()
         return table
 
+    def evolve(self, table_id: str, *, only_look: bool = False) -> tuple[Change, ...]:
+        """Bring a table that was made earlier under its contract as it is now; return what changed.
+
+        Columns are added, and what became optional and the limits of values are set anew. Rows written before have no
+        value in a column that was added.
+
+        Args:
+            table_id: a table that exists.
+            only_look: say what would change, and leave the table as it is.
+
+        Raises:
+            EvolutionRefused: the contract asks for more than an addition, or a newer Ronghe made the table.
+            pyspark.errors.AnalysisException: a row breaks a limit that was narrowed.
+        """
+        table, found = self.catalogue.table(table_id), self._open(table_id)
+        properties = found.metadata().configuration
+        columns = {f.name: (_sql_type(f), not f.nullable) for f in found.schema().fields}
+        changed = changes(recorded_shape(properties, columns, table.zone), shape_of(table))
+        refuse_major(table_id, changed)
+        for statement in (
+            evolve_table(table, self.path(table_id), self.catalogue.codesets, columns, properties)
+            if not only_look
+            else ()
+        ):
+            self.spark.sql(statement).collect()
+        return changed
+
+    def _open(self, table_id: str) -> "DeltaTable":
+        """Open a table that exists.
+
+        Raises:
+            EvolutionRefused: a newer Ronghe made it.
+        """
+        found = stores.open_table(self.path(table_id))
+        refuse_newer(table_id, found.metadata().configuration)
+        return found
+
     def _newest(self, table_id: str) -> int:
-        return int(stores.open_table(self.path(table_id)).version())
+        return int(self._open(table_id).version())
 
     def written_rows(self, table_id: str, version: int) -> int | None:
         """Return how many rows the commit of a version wrote, none where Delta does not say."""
-        for commit in stores.open_table(self.path(table_id)).history(20):
+        for commit in self._open(table_id).history(20):
             if int(commit["version"]) == version:
                 count = (commit.get("operationMetrics") or {}).get("numOutputRows")
                 return int(count) if count is not None else None
@@ -330,6 +381,22 @@ def _changed_nothing(commit: dict[str, Any]) -> bool:
     metrics = commit.get("operationMetrics") or {}
     changes = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
     return commit.get("operation") == "MERGE" and all(str(metrics.get(name, "")) == "0" for name in changes)
+
+
+def _with_added(frame: "DataFrame", table: Table) -> "DataFrame":
+    """Give a frame the columns its contract has got since the table was last written, all empty."""
+    from pyspark.sql import functions as F
+
+    there = set(frame.columns)
+    added = {c.name: F.lit(None).cast(c.physical_type) for c in table.columns if c.name not in there}
+    return frame.withColumns(added) if added else frame
+
+
+def _sql_type(field: "Field") -> str:
+    """Return the type of a column of the lake as contracts write it."""
+    names = {"long": "BIGINT", "integer": "INT", "short": "SMALLINT", "byte": "TINYINT"}
+    said = str(json.loads(field.to_json())["type"])
+    return names.get(said, said.upper())
 
 
 def _conform(frame: "DataFrame", table: Table) -> "DataFrame":

@@ -1,7 +1,10 @@
 """Tables as Spark SQL: schema, comments and constraints, compiled from the contract."""
 
+from collections.abc import Mapping
+
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.codeset import CodeSet
+from ronghe.contracts.evolution import FORMAT, FORMAT_PROPERTY, SHAPE_PROPERTY, shape_of
 from ronghe.contracts.odcs import TypeOptions
 from ronghe.contracts.rules import constraints, literal
 from ronghe.contracts.source import Feed
@@ -10,6 +13,8 @@ from ronghe.contracts.table import Column, Table, Treatment
 # Signs that Delta refuses in a column name without column mapping, which other readers could not open; and the dot of
 # a nested value's path, which Spark would take for a field of a struct.
 _REFUSED_SIGNS = str.maketrans(dict.fromkeys(" ,;{}()\n\t=.", "_"))
+
+_CONSTRAINT = "delta.constraints."
 
 _DELIVERY_COLUMNS = (
     ("delivery_id", "STRING", "Delivery the record came in", "delivery_id", True),
@@ -101,13 +106,67 @@ def create_table(table: Table, path: str, codesets: dict[str, CodeSet]) -> str:
     """
     columns = ",\n  ".join(column_ddl(column) for column in table.columns)
     properties = {
-        "ronghe.contract": f"{table.id}@{table.version}",
-        "ronghe.zone": table.zone,
+        **own_properties(table),
         "delta.enableInCommitTimestamps": "true",
-        **{f"delta.constraints.{name}": check for name, check in constraints(table, codesets).items()},
+        **{f"{_CONSTRAINT}{name}": check for name, check in constraints(table, codesets).items()},
     }
-    listed = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
     return (
         f"CREATE TABLE IF NOT EXISTS delta.{quoted(path)} (\n  {columns}\n) USING delta\n"
-        f"COMMENT {literal(table.description)}\nTBLPROPERTIES ({listed})"
+        f"COMMENT {literal(table.description)}\nTBLPROPERTIES ({_listed(properties)})"
     )
+
+
+def own_properties(table: Table) -> dict[str, str]:
+    """Return what a table of the lake says of itself: contract, zone, shape, and the lake's format."""
+    return {
+        "ronghe.contract": f"{table.id}@{table.version}",
+        "ronghe.zone": table.zone,
+        FORMAT_PROPERTY: str(FORMAT),
+        SHAPE_PROPERTY: shape_of(table).as_json(),
+    }
+
+
+def evolve_table(
+    table: Table,
+    path: str,
+    codesets: dict[str, CodeSet],
+    columns: Mapping[str, tuple[str, bool]],
+    properties: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Return the statements that bring a table under its contract as it is now, none where it is.
+
+    Each may be run again; what the table says of itself comes last, so that a run that was cut off is taken up.
+
+    Args:
+        table: the contract; it only adds to what the table has.
+        path: where the table lies.
+        codesets: for the checks of codes.
+        columns: type and whether a value is required, by name, as the table has them.
+        properties: the table's properties.
+    """
+    where = f"ALTER TABLE delta.{quoted(path)}"
+    added = ", ".join(column_ddl(column) for column in table.columns if column.name not in columns)
+    found = [f"{where} ADD COLUMNS ({added})"] if added else []
+    found += [
+        f"{where} ALTER COLUMN {quoted(c.name)} DROP NOT NULL"
+        for c in table.columns
+        if not c.required and columns.get(c.name, ("", False))[1]
+    ]
+    declared = constraints(table, codesets)
+    # Delta keeps names of constraints in lower case.
+    kept = {k.removeprefix(_CONSTRAINT): v for k, v in properties.items() if k.startswith(_CONSTRAINT)}
+    stale = [name for name, check in kept.items() if {n.lower(): c for n, c in declared.items()}.get(name) != check]
+    found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
+    found += [
+        f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})"
+        for name, check in declared.items()
+        if kept.get(name.lower()) != check
+    ]
+    own = own_properties(table)
+    if found or any(properties.get(key) != value for key, value in own.items()):
+        found.append(f"{where} SET TBLPROPERTIES ({_listed(own)})")
+    return tuple(found)
+
+
+def _listed(properties: Mapping[str, str]) -> str:
+    return ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())

@@ -1,6 +1,6 @@
 """Road traffic: vehicles, speed and congestion by site, direction and hour. Vehicles are things; none is told apart."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 KINDS = ("road_site",)
@@ -9,6 +9,8 @@ _KEY = ("source_code", "traffic_date", "place_id", "direction_code")
 # documentation and definitions). A day has windows enough off the peaks for the percentile of all of them to serve,
 # and a part of the mart is a day.
 _FREE_FLOW = 0.85
+# Decimals are added exactly, so a total does not depend on how many machines share the work; doubles would.
+_EXACT = "DECIMAL(24,9)"
 
 
 def windows(counts: DataFrame, places: DataFrame) -> DataFrame:
@@ -29,11 +31,16 @@ def windows(counts: DataFrame, places: DataFrame) -> DataFrame:
         .agg(
             F.max("window_minutes").alias("window_minutes"),
             F.sum("vehicle_count").alias("vehicle_count"),
-            F.sum(moving * F.col("mean_speed_kmh")).alias("speed_sum"),
+            F.sum(moving * F.col("mean_speed_kmh").cast(_EXACT)).cast("double").alias("speed_sum"),
             F.sum(moving).alias("speed_weight"),
-            F.avg("occupancy_pct").alias("occupancy_pct"),
+            F.avg(F.col("occupancy_pct").cast(_EXACT)).cast("double").alias("occupancy_pct"),
         )
     )
+
+
+def _total(values: Column) -> Column:
+    """Return the sum of numbers, the same in whatever order the engine adds them."""
+    return F.sum(values.cast(_EXACT)).cast("double")
 
 
 def hours(found: DataFrame) -> DataFrame:
@@ -44,8 +51,8 @@ def hours(found: DataFrame) -> DataFrame:
     measured = F.when(F.col("occupancy_pct").isNotNull(), F.col("window_minutes"))
     by_hour = found.groupBy(*_KEY, F.date_trunc("hour", "window_start_at").alias("hour_start_at")).agg(
         F.sum("vehicle_count").alias("vehicle_count"),
-        F.try_divide(F.sum("speed_sum"), F.sum("speed_weight")).alias("mean_speed_kmh"),
-        F.try_divide(F.sum(measured * F.col("occupancy_pct")), F.sum(measured)).alias("occupancy_pct"),
+        F.try_divide(_total(F.col("speed_sum")), F.sum("speed_weight")).alias("mean_speed_kmh"),
+        F.try_divide(_total(measured * F.col("occupancy_pct")), F.sum(measured)).alias("occupancy_pct"),
         F.least(F.sum("window_minutes") / 60, F.lit(1.0)).alias("coverage_share"),
     )
     index = F.try_divide("free_flow_speed_kmh", "mean_speed_kmh")

@@ -1,0 +1,166 @@
+"""What changed between two states of a table's contract, and what follows: nothing, an addition, or a refusal.
+
+A table in the lake keeps the shape it was made with in its properties. A contract that changed since is compared with
+it: what only adds is done to the table, what would lose or reinterpret rows is refused with the reason. Levels are
+those of Semantic Versioning 2.0.0, read for data: a consumer of the old contract can read the new one (minor), or not
+(major).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ronghe.contracts.base import ContractError
+from ronghe.contracts.table import Table
+
+# The format of the lake itself: how tables, their properties and meta tables are to be read. A lake of a newer format
+# is refused, one of an older format is brought up when it is written to.
+FORMAT = 1
+FORMAT_PROPERTY, SHAPE_PROPERTY = "ronghe.format", "ronghe.shape"
+
+Level = Literal["minor", "major"]
+
+
+class EvolutionRefused(ContractError):
+    """A contract asks for a change that would lose or reinterpret rows; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class ColumnShape:
+    """What must not change silently about a column. `element` and `unit` are empty where they are not known."""
+
+    physical_type: str
+    required: bool
+    element: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What must not change silently about a table. `primary_key` is empty where it is not known."""
+
+    zone: str
+    columns: Mapping[str, ColumnShape]
+    primary_key: tuple[str, ...] = ()
+
+    def as_json(self) -> str:
+        """Return the shape as it is kept in a table's property."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a contract: the column it is about (empty: the table), what it is, its level, and what to do."""
+
+    column: str
+    what: str
+    level: Level
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        about = f"column {self.column} " if self.column else ""
+        return f"{about}{self.what}{f': {self.remedy}' if self.remedy else ''}"
+
+
+def shape_of(table: Table) -> Shape:
+    """Return the shape a contract declares."""
+    columns = {c.name: ColumnShape(c.physical_type.upper(), c.required, c.element, c.unit or "") for c in table.columns}
+    return Shape(table.zone, columns, table.primary_key)
+
+
+def recorded_shape(properties: Mapping[str, str], columns: Mapping[str, tuple[str, bool]], zone: str) -> Shape:
+    """Return the shape a table of the lake has.
+
+    Args:
+        properties: the table's properties; the shape is among them unless an older Ronghe made the table.
+        columns: type and whether a value is required, by name, as the table's own schema says.
+        zone: the half of the lake the table was found in.
+    """
+    if kept := properties.get(SHAPE_PROPERTY):
+        found: dict[str, Any] = json.loads(kept)
+        own = {name: ColumnShape(**values) for name, values in found["columns"].items()}
+        return Shape(found["zone"], own, tuple(found["primary_key"]))
+    return Shape(properties.get("ronghe.zone", zone), {n: ColumnShape(t.upper(), r) for n, (t, r) in columns.items()})
+
+
+def refuse_newer(table_id: str, properties: Mapping[str, str]) -> None:
+    """Check that this Ronghe can read a table.
+
+    Raises:
+        EvolutionRefused: a newer Ronghe made it.
+    """
+    found = int(properties.get(FORMAT_PROPERTY, "0"))
+    if found > FORMAT:
+        raise EvolutionRefused(
+            f"{table_id} has the lake's format {found}; this Ronghe knows formats up to {FORMAT}. Run the Ronghe that "
+            "made the lake, or a newer one."
+        )
+
+
+def changes(old: Shape, new: Shape) -> tuple[Change, ...]:
+    """Return what changed, in the order of the columns; an order of columns that changed is no change."""
+    return (*_of_the_table(old, new), *_of_columns(old, new))
+
+
+def level(found: tuple[Change, ...]) -> Level | None:
+    """Return the highest level among changes, none where there are none."""
+    if not found:
+        return None
+    return "major" if any(change.level == "major" for change in found) else "minor"
+
+
+def refuse_major(table_id: str, found: tuple[Change, ...]) -> None:
+    """Check that every change only adds.
+
+    Raises:
+        EvolutionRefused: names each change that does not, and what to do about it.
+    """
+    if said := "; ".join(str(change) for change in found if change.level == "major"):
+        raise EvolutionRefused(
+            f"{table_id}: its rows were written under another contract. {said}. Nothing was changed; see "
+            "docs/recipes/change-a-contract.md."
+        )
+
+
+_NEW_TABLE = "declare a table of a new name and fill it from this one"
+
+
+def _of_the_table(old: Shape, new: Shape) -> Iterator[Change]:
+    if old.zone != new.zone:
+        yield Change("", f"zone {old.zone} became {new.zone}", "major", _NEW_TABLE)
+    if old.primary_key and old.primary_key != new.primary_key:
+        said = f"primary key ({', '.join(old.primary_key)}) became ({', '.join(new.primary_key)})"
+        yield Change("", said, "major", _NEW_TABLE)
+
+
+def _of_columns(old: Shape, new: Shape) -> Iterator[Change]:
+    for name, column in new.columns.items():
+        if name not in old.columns:
+            yield _added(name, column)
+        else:
+            yield from _of_a_column(name, old.columns[name], column)
+    for name in old.columns.keys() - new.columns.keys():
+        remedy = "its values would be lost; declare it again, or declare a table of a new name without it"
+        yield Change(name, "was dropped or renamed", "major", remedy)
+
+
+def _added(name: str, column: ColumnShape) -> Change:
+    if column.required:
+        return Change(name, "was added as required", "major", "rows written before have no value; make it optional")
+    return Change(name, "was added", "minor")
+
+
+def _of_a_column(name: str, old: ColumnShape, new: ColumnShape) -> Iterator[Change]:
+    if old.physical_type != new.physical_type:
+        remedy = f"add a column of the new type under a new name, and keep {name}"
+        yield Change(name, f"of type {old.physical_type} became {new.physical_type}", "major", remedy)
+    if old.required and not new.required:
+        yield Change(name, "became optional", "minor")
+    if new.required and not old.required:
+        yield Change(name, "became required", "major", "rows written before may have no value; leave it optional")
+    for what in ("element", "unit"):
+        before, after = getattr(old, what), getattr(new, what)
+        if before and before != after:
+            remedy = "values written before would be read wrongly; add a column under a new name"
+            yield Change(name, f"of {what} {before} became {after or 'none'}", "major", remedy)

@@ -1,0 +1,129 @@
+"""A table of the lake follows its contract where that only adds, and keeps what it has where it would lose."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from ronghe.contracts import Catalogue, catalogue
+from ronghe.contracts.ddl import schema_ddl
+from ronghe.contracts.evolution import EvolutionRefused
+from ronghe.contracts.table import Table
+from ronghe.home import Home
+from ronghe.lake import Lake
+
+pytestmark = pytest.mark.spark
+
+NAME = "fused.place"
+NOW = catalogue()
+ROW = {"place_kind_code": "bus_stop", "source_code": "a", "longitude": 114.0, "latitude": 22.5, "code_count": 1}
+
+
+def declared(table: Table) -> Catalogue:
+    return replace(NOW, tables={**NOW.tables, NAME: table})
+
+
+def changed(name: str, **values: Any) -> Catalogue:
+    table = NOW.table(NAME)
+    columns = [c.model_copy(update=values) if c.name == name else c for c in table.columns]
+    return declared(table.model_copy(update={"columns": tuple(columns)}))
+
+
+def without(*names: str) -> Catalogue:
+    table = NOW.table(NAME)
+    return declared(table.model_copy(update={"columns": tuple(c for c in table.columns if c.name not in names)}))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path).make()
+
+
+def write(home: Home, spark: SparkSession, known: Catalogue, place_id: str, **values: Any) -> Lake:
+    lake, table = Lake(home, known, spark), known.table(NAME)
+    row = {**ROW, "place_id": place_id, **values}
+    frame = spark.createDataFrame([tuple(row.get(c.name) for c in table.columns)], schema_ddl(table))
+    lake.append(NAME, frame, place_id)
+    return lake
+
+
+def test_a_column_that_was_added_is_added_to_the_table(home: Home, spark: SparkSession) -> None:
+    older = write(home, spark, without("place_name"), "old")
+    before = older.version(NAME)
+    reader = Lake(home, NOW, spark)
+    # A reader sees the contract as it is now, before anybody has written.
+    assert [row["place_name"] for row in reader.read(NAME).collect()] == [None]
+    assert reader.rows(NAME, ["place_name", "place_id"]).to_pylist() == [{"place_name": None, "place_id": "old"}]
+    assert [str(change) for change in reader.evolve(NAME, only_look=True)] == ["column place_name was added"]
+    reader.evolve(NAME)
+    assert reader.version(NAME) == before, "rows did not change"
+    lake = write(home, spark, NOW, "new", place_name="y")
+    found = {row["place_id"]: row["place_name"] for row in lake.rows(NAME).to_pylist()}
+    assert found == {"old": None, "new": "y"}
+    assert lake.evolve(NAME) == ()
+
+
+def test_statements_of_a_table_that_is_up_to_date_are_none(home: Home, spark: SparkSession) -> None:
+    write(home, spark, NOW, "one")
+    version = DeltaTable(Lake(home, NOW).path(NAME)).version()
+    Lake(home, NOW, spark).evolve(NAME)
+    assert DeltaTable(Lake(home, NOW).path(NAME)).version() == version
+
+
+def test_what_became_optional_may_be_empty(home: Home, spark: SparkSession) -> None:
+    write(home, spark, NOW, "old")
+    lake = write(home, spark, changed("code_count", required=False), "new", code_count=None)
+    assert {row["place_id"] for row in lake.rows(NAME).to_pylist()} == {"old", "new"}
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (without("place_name"), "column place_name was dropped or renamed"),
+        (changed("code_count", physical_type="STRING"), "column code_count of type .* became STRING"),
+        (changed("longitude", unit="rad"), "column longitude of unit deg became rad"),
+    ],
+)
+def test_what_would_lose_or_reinterpret_rows_is_refused(
+    known: Catalogue, said: str, home: Home, spark: SparkSession
+) -> None:
+    write(home, spark, NOW, "old")
+    with pytest.raises(EvolutionRefused, match=said):
+        write(home, spark, known, "new", longitude=1.0)
+    assert [row["place_id"] for row in Lake(home, NOW).rows(NAME).to_pylist()] == ["old"]
+
+
+def test_limits_follow_the_contract_if_the_rows_keep_them(home: Home, spark: SparkSession) -> None:
+    options = NOW.table(NAME).column("longitude").options
+    wide, narrow = (options.model_copy(update={"maximum": limit}) for limit in (180, 100))
+    write(home, spark, NOW, "old")
+    with pytest.raises((PySparkException, Py4JJavaError), match=r"(?i)constraint|CHECK"):
+        write(home, spark, changed("longitude", options=narrow), "east", longitude=90.0)
+    lake = write(
+        home, spark, changed("longitude", options=wide.model_copy(update={"maximum": 200})), "far", longitude=190.0
+    )
+    assert lake.size(NAME)[0] == 2
+
+
+def test_a_lake_of_an_older_ronghe_is_brought_up_and_a_newer_one_refused(home: Home, spark: SparkSession) -> None:
+    known = without("place_name")
+    write(home, spark, known, "old")
+    where = f"ALTER TABLE delta.`{Lake(home, NOW).path(NAME)}`"
+    spark.sql(f"{where} UNSET TBLPROPERTIES ('ronghe.format', 'ronghe.shape')").collect()
+    lake = write(home, spark, NOW, "new", place_name="y")
+    assert lake.size(NAME)[0] == 2
+    assert DeltaTable(lake.path(NAME)).metadata().configuration["ronghe.format"] == "1"
+    spark.sql(f"{where} SET TBLPROPERTIES ('ronghe.format' = '99')").collect()
+    for use in (lambda: lake.read(NAME), lambda: lake.rows(NAME), lambda: lake.version(NAME)):
+        with pytest.raises(EvolutionRefused, match="format 99"):
+            use()
+
+
+def test_columns_are_what_this_test_takes_them_for() -> None:
+    assert NOW.table(NAME).column("code_count").required
+    assert not NOW.table(NAME).column("place_name").required

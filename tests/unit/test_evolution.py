@@ -1,0 +1,89 @@
+"""Every class of change a contract may see, and the answer to it."""
+
+from dataclasses import replace
+
+import pytest
+
+from ronghe.contracts import catalogue
+from ronghe.contracts.evolution import (
+    FORMAT,
+    Change,
+    ColumnShape,
+    EvolutionRefused,
+    Shape,
+    changes,
+    level,
+    recorded_shape,
+    refuse_major,
+    refuse_newer,
+    shape_of,
+)
+
+TEXT = ColumnShape("STRING", False, "name")
+OLD = Shape(
+    "open",
+    {"id": ColumnShape("STRING", True, "id"), "name": TEXT, "length": ColumnShape("INT", False, "x", "m")},
+    ("id",),
+)
+
+
+def with_column(name: str, column: ColumnShape | None) -> Shape:
+    columns = {**OLD.columns, name: column}
+    return replace(OLD, columns={key: value for key, value in columns.items() if value})
+
+
+@pytest.mark.parametrize(
+    ("new", "said", "expected"),
+    [
+        (with_column("kind", TEXT), "column kind was added", "minor"),
+        (with_column("id", ColumnShape("STRING", False, "id")), "column id became optional", "minor"),
+        (with_column("kind", replace(TEXT, required=True)), "rows written before have no value", "major"),
+        (with_column("name", None), "column name was dropped or renamed: its values would be lost", "major"),
+        (with_column("name", replace(TEXT, physical_type="INT")), "of type STRING became INT", "major"),
+        (with_column("name", replace(TEXT, required=True)), "became required", "major"),
+        (with_column("name", replace(TEXT, element="title")), "of element name became title", "major"),
+        (with_column("length", ColumnShape("INT", False, "x", "km")), "of unit m became km", "major"),
+        (with_column("length", ColumnShape("INT", False, "x")), "of unit m became none", "major"),
+        (replace(OLD, zone="restricted"), "zone open became restricted", "major"),
+        (replace(OLD, primary_key=("name",)), "primary key (id) became (name)", "major"),
+    ],
+)
+def test_a_change_is_named_and_classed(new: Shape, said: str, expected: str) -> None:
+    found = changes(OLD, new)
+    assert said in str(found[0])
+    assert level(found) == expected
+    if expected == "major":
+        with pytest.raises(EvolutionRefused, match=r"mart\.x: its rows were written under another contract") as error:
+            refuse_major("mart.x", found)
+        assert said in str(error.value)
+    else:
+        refuse_major("mart.x", found)
+
+
+def test_the_same_and_another_order_of_columns_are_no_change() -> None:
+    assert changes(OLD, replace(OLD, columns=dict(reversed(OLD.columns.items())))) == ()
+    assert level(()) is None
+
+
+def test_a_rename_is_refused_as_what_it_would_do() -> None:
+    renamed = replace(OLD, columns={("title" if n == "name" else n): c for n, c in OLD.columns.items()})
+    assert [(c.column, c.level) for c in changes(OLD, renamed)] == [("title", "minor"), ("name", "major")]
+
+
+def test_a_table_keeps_its_shape_in_a_property() -> None:
+    for table in catalogue().tables.values():
+        shape = shape_of(table)
+        assert changes(recorded_shape({"ronghe.shape": shape.as_json()}, {}, "open"), shape) == ()
+
+
+def test_what_an_older_ronghe_did_not_record_is_not_held_against_it() -> None:
+    columns = {"id": ("string", True), "name": ("string", False)}
+    found = changes(recorded_shape({"ronghe.zone": "open"}, columns, "open"), OLD)
+    assert found == (Change("length", "was added", "minor"),)
+
+
+def test_a_lake_of_a_newer_format_is_refused() -> None:
+    refuse_newer("mart.x", {})
+    refuse_newer("mart.x", {"ronghe.format": str(FORMAT)})
+    with pytest.raises(EvolutionRefused, match="a newer one"):
+        refuse_newer("mart.x", {"ronghe.format": str(FORMAT + 1)})
