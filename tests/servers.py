@@ -22,7 +22,7 @@ PASSWORD = "not-to-be-told"
 
 @contextmanager
 def object_store(folder: Path) -> Iterator[dict[str, str]]:
-    """Start S3Proxy over a folder; give the environment that leads to it."""
+    """Start S3Proxy over a folder; give the environment that leads to it (and the folder)."""
     jars.fetch("s3", "s3-server")
     port = free_port()
     settings = folder / "s3proxy.properties"
@@ -48,6 +48,7 @@ def object_store(folder: Path) -> Iterator[dict[str, str]]:
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "RONGHE_RESTRICTED_LAKE": "s3a://restricted/lake",
             "RONGHE_OPEN_LAKE": "s3a://open/lake",
+            "STORE_FOLDER": str(folder),
         }
     finally:
         end_group(process.pid)

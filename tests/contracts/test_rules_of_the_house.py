@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
 import pyspark
 import pytest
 
+from ronghe import jars
 from ronghe.contracts import load_sources
 from ronghe.contracts.guard import forbidden
 
@@ -147,7 +147,7 @@ def test_only_the_engine_makes_sessions(path: Path) -> None:
 
 @each(CODE)
 def test_only_the_lake_touches_tables(path: Path) -> None:
-    assert touches_tables(path) == (path == PACKAGE / "lake.py")
+    assert touches_tables(path) == (path in (PACKAGE / "lake.py", PACKAGE / "stores.py"))
 
 
 @each(DAGS)
@@ -168,11 +168,16 @@ def test_installed_spark_is_the_one_that_is_imported() -> None:
 
 
 def test_locked_jars_are_of_the_delta_and_spark_that_are_installed() -> None:
-    lines = files("ronghe").joinpath("jars.lock").read_text("utf-8").splitlines()
-    coordinates = [line.split()[0].split(":") for line in lines if line and not line.startswith("#")]
-    assert {(group, release) for group, _, release in coordinates} == {("io.delta", version("delta-spark"))}
+    found = jars.locked()
+    assert {(jar.group, jar.version) for jar in found} == {("io.delta", version("delta-spark"))}
     spark = ".".join(version("pyspark").split(".")[:2])
-    assert {artifact for _, artifact, _ in coordinates} == {f"delta-spark_{spark}_2.13", "delta-storage"}
+    assert {jar.artifact for jar in found} == {f"delta-spark_{spark}_2.13", "delta-storage"}
+
+
+def test_locked_jars_of_the_store_are_of_the_hadoop_that_spark_brings() -> None:
+    [brought] = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    [hadoop] = [jar.version for jar in jars.locked("s3") if jar.artifact == "hadoop-aws"]
+    assert brought.name == f"hadoop-client-api-{hadoop}.jar"
 
 
 REFUSED = {

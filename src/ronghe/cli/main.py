@@ -206,6 +206,18 @@ def sql(
 
 
 @app.command()
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; needs no engine.")] = False,
+) -> None:
+    """Bring the tables of the lake under the contracts as they are now; refuse what would lose rows."""
+    from ronghe.cli.migrate import bring_up
+
+    with clear_errors():
+        if not bring_up(Home.find(), only_look=dry_run):
+            raise typer.Exit(1)
+
+
+@app.command()
 def reference() -> None:
     """Write `docs/reference/` anew from the declarations; `make docs` adds the page of the DAGs."""
     from ronghe import reference as pages

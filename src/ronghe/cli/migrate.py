@@ -1,0 +1,31 @@
+"""Bring the tables of the lake under the contracts as they are now, or say what stands against it."""
+
+from contextlib import nullcontext
+
+import typer
+
+from ronghe import engine
+from ronghe.contracts import catalogue
+from ronghe.contracts.evolution import EvolutionRefused
+from ronghe.home import Home
+from ronghe.lake import Lake
+
+
+def bring_up(home: Home, *, only_look: bool) -> bool:
+    """Print what changed of each table, and do it unless asked only to look; say whether nothing was refused."""
+    found = catalogue()
+    refused = changed = 0
+    with nullcontext() if only_look else engine.session(home, "migrate") as spark:
+        lake = Lake(home, found, spark)
+        for table_id in sorted(name for name in found.tables if lake.exists(name)):
+            try:
+                changes = lake.evolve(table_id, only_look=only_look)
+            except EvolutionRefused as error:
+                refused += 1
+                typer.secho(f"! {error}", fg="red")
+                continue
+            changed += bool(changes)
+            for change in changes:
+                typer.echo(f"{'would change' if only_look else '+'} {table_id}: {change}")
+    typer.echo(f"{changed} tables {'would change' if only_look else 'changed'}, {refused} refused")
+    return refused == 0
