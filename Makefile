@@ -44,6 +44,10 @@ test: check ## Check, then run every other test but the long nights
 	@$(BIN)/pytest -q tests/unit tests/dags
 	@$(BIN)/pytest -q tests/spark -m "not long"
 	@$(BIN)/pytest -q tests/engine -m "not long"
+	@$(BIN)/pytest -q tests/faults -m smoke
+
+faults: setup ## Break things on purpose and see that nothing is lost
+	@$(BIN)/pytest -q tests/faults
 
 nights: setup ## Run the long tests: nights through Airflow, cut off and late, killed after writes (an hour)
 	@$(BIN)/pytest -q tests/spark -m long
@@ -65,4 +69,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test nights docs fmt lock clean
+.PHONY: help setup run down check test nights faults docs fmt lock clean

@@ -34,6 +34,7 @@ def job_task(
 
     def run() -> int:
         """Run the job and return how many things it worked on."""
+        engine.revive_if_lost(Home.find())
         connection = BaseHook.get_connection(ENGINE_CONNECTION)
         count = run_job(
             import_module(f"jobs.{verb}").run,

@@ -54,13 +54,14 @@ def master_url() -> str:
 
 
 def properties_file(home: Home) -> Path:
-    """Return the settings every process of the cluster starts with: they let nobody in without the secret.
+    """Return the settings every process of the cluster starts with: nobody is let in without the secret.
 
-    The secret stands in a file readable by the owner only, not in a command line.
+    All they say is enciphered. The secret stands in a file readable by the owner only, not in a command line.
     """
     path = home.service / "cluster.conf"
     secret = secret_file(home.service / "cluster.secret")
-    secret_file(path, f"spark.authenticate true\nspark.authenticate.secret {secret}\n")
+    lines = ("spark.authenticate true", f"spark.authenticate.secret {secret}", "spark.network.crypto.enabled true")
+    secret_file(path, "".join(f"{line}\n" for line in lines))
     return path
 
 

@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
@@ -33,6 +34,7 @@ from ronghe.processes import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import RetryPolicy
 
 # Airflow's pool of the engine: every task that talks to it takes a slot; two keep two cores busy.
 POOL, POOL_SLOTS = "engine", 2
@@ -40,6 +42,8 @@ POOL, POOL_SLOTS = "engine", 2
 KIND_VARIABLE, EMBEDDED, CLUSTER = "RONGHE_ENGINE", "embedded", "cluster"
 TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
 _START_SECONDS = 90
+# How long a server may be out of reach before a session gives it up.
+_LOST_SECONDS = 5.0
 # A Connect server leaks a little with each session (SPARK-54055); a fresh one costs five seconds.
 _RECYCLE_AGE_SECONDS = 6 * 3600
 _RECYCLE_BYTES = 8 * 2**30
@@ -304,25 +308,70 @@ def url(home: Home) -> str:
 def session(home: Home, app: str, address: str | None = None) -> Iterator["SparkSession"]:
     """Open a session of its own on the server and end it afterwards.
 
-    With a dead server the client would retry for ten minutes, so the port is probed first.
+    With a dead server the client would retry for ten minutes, so the port is probed first, and again at each retry.
 
     Raises:
-        EngineError: nothing listens at the address.
+        EngineError: nothing listens at the address, or the server was lost while the session was open.
     """
     target = address or url(home)
     host, _, port = target.removeprefix("sc://").partition(";")[0].rstrip("/").partition(":")
-    if not listening(host, int(port or 15002)):
+    answers = partial(listening, host, int(port or 15002))
+    if not answers():
         raise EngineError(f"The engine at {target} does not answer. Start it with `ronghe up`, then try again.")
     if TOKEN_VARIABLE not in os.environ and host == "localhost":
         os.environ[TOKEN_VARIABLE] = token(home)
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.remote(target).create()
+    spark.client.set_retry_policies([_while_answering(answers)])
     spark.addTag(app)
     try:
         yield spark
+    except Exception:
+        if not answers():
+            # The client's own message may quote a plan, and with it rows.
+            raise EngineError(
+                f"The engine at {target} was lost while {app} ran. Start it with `ronghe up`, then run {app} again: "
+                "what was written is not written twice."
+            ) from None
+        raise
     finally:
-        spark.stop()
+        if answers():
+            spark.stop()
+
+
+def _while_answering(answers: Callable[[], bool]) -> "RetryPolicy":
+    """Return the client's own policy of retries, but for a server that cannot be reached for some seconds.
+
+    The state of a session dies with its server, so there is nothing to wait for.
+    """
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    class WhileAnswering(DefaultPolicy):
+        lost = False
+
+        def can_retry(self, exception: BaseException) -> bool:
+            if not super().can_retry(exception):
+                return False
+            deadline = time.monotonic() + _LOST_SECONDS
+            while not self.lost and not answers():
+                self.lost = time.monotonic() > deadline
+                time.sleep(0.2)
+            return not self.lost
+
+    return WhileAnswering()
+
+
+def revive_if_lost(home: Home) -> bool:
+    """Start the home's server again if it was started by `up` and has died since; say whether it had.
+
+    Raises:
+        EngineError: as for `up`.
+    """
+    if not _state_file(home).exists() or state(home) is not None:
+        return False
+    up(home)
+    return True
 
 
 @contextlib.contextmanager

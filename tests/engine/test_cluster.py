@@ -120,7 +120,7 @@ def test_servers_in_the_foreground_find_one_another(tmp_path: Path) -> None:
             f"with engine.session(Home.find(), 'probe', 'sc://localhost:{ports['RONGHE_ENGINE_PORT']}') as spark:\n"
             "    print(spark.range(1000).repartition(2).selectExpr('sum(id)').first()[0])"
         )
-        own = {"RONGHE_HOME": str(tmp_path / "engine")}
+        # `own` is now the engine's.
         done = subprocess.run(
             [sys.executable, "-c", asked], env={**variables, **own}, capture_output=True, text=True, check=False
         )
