@@ -30,7 +30,7 @@ JOBS: tuple[Job, ...] = (
 TABLES = (
     *("raw.shenzhen__swipe", "raw.xinjiang__road_count", "raw.nanjing__social_security"),
     *("std.swipe", "std.road_count", "std.social_security_account"),
-    *("meta.delivery", "meta.duplicate", "meta.quarantine", "meta.release"),
+    *("meta.delivery", "meta.duplicate", "meta.quarantine"),
     *("fused.place", "fused.link_place_source", "mart.passenger_flow", "mart.road_traffic"),
 )
 # Where a job of each kind may be killed: before and after each of its writes, and at the steps of a release.
@@ -154,15 +154,7 @@ class World:
     def task(self, verb: str, feed: str | None) -> bool:
         """Run a job as Airflow would: tried again twice unless a retry cannot mend it; say whether it ended well."""
         for attempt in range(RETRIES + 1):
-            engine.revive_if_lost(self.home)
-            self.attempts += 1
-            self.current = self.start(verb, feed, armed=self.arming(feed or verb))
-            self.current.join(HUNG_SECONDS)
-            if self.current.is_alive():
-                self.say(f"{verb} {feed or ''} hung for {HUNG_SECONDS} s and was killed")
-                self.current.kill()
-                self.current.join()
-            code, self.current = self.current.exitcode, None
+            code = self._attempt(verb, feed)
             if code == 0:
                 return True
             self.say(f"  {verb} {feed or ''} ended with {code}, attempt {attempt + 1}")
@@ -170,6 +162,23 @@ class World:
                 return False
             time.sleep(1)
         return False
+
+    def _attempt(self, verb: str, feed: str | None) -> int | None:
+        """Start the engine if it died, run a job, and return its exit code."""
+        self.attempts += 1
+        try:
+            engine.revive_if_lost(self.home)
+        except engine.EngineError as error:
+            self.say(f"  {error}")
+            return job.EXIT_TEMPORARY
+        self.current = process = self.start(verb, feed, armed=self.arming(feed or verb))
+        process.join(HUNG_SECONDS)
+        if process.is_alive():
+            self.say(f"  {verb} {feed or ''} hung for {HUNG_SECONDS} s and was killed")
+            process.kill()
+            process.join()
+        self.current = None
+        return process.exitcode
 
     def start(
         self, verb: str, feed: str | None, days: str | None = None, armed: dict[str, str] | None = None

@@ -44,7 +44,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of the plan: after `pause` seconds, of a kind, with two chances from 0 to 1 for its details."""
+    """A fault of the plan: after a pause (1 is the usual one), of a kind, with two chances for its details."""
 
     kind: str
     pause: float
@@ -59,13 +59,14 @@ def plan(seed: int) -> Iterator[Fault]:
     """Yield the faults of a seed, without end."""
     rng = random.Random(f"{seed} faults")
     while True:
-        yield Fault(rng.choice(KINDS), rng.uniform(1, 7), rng.random(), rng.random())
+        yield Fault(rng.choice(KINDS), rng.uniform(0.25, 1.75), rng.random(), rng.random())
 
 
 class Nemesis:
     """Makes the faults of a plan until it is told to stop, and counts those that fired."""
 
-    def __init__(self, world: days.World, proxy: Proxy, seed: int) -> None:
+    def __init__(self, world: days.World, proxy: Proxy, seed: int, pace: float) -> None:
+        self._pace = pace
         self.fired: Counter[str] = Counter()
         self.watch: soundness.Watch = {}
         self._world, self._proxy = world, proxy
@@ -89,7 +90,7 @@ class Nemesis:
 
     def _run(self) -> None:
         for fault in self._plan:
-            if self._stop.wait(fault.pause):
+            if self._stop.wait(self._pace * fault.pause):
                 return
             self._watch()
             if self._make(fault):
@@ -242,7 +243,7 @@ def judge(world: days.World, nemesis: Nemesis, root: Path) -> list[str]:
     return faults + found
 
 
-def run(seed: int, minutes: float, root: Path, without: str | None) -> list[str]:
+def run(seed: int, minutes: float, pace: float, root: Path, without: str | None) -> list[str]:
     """Live through some minutes of a seed and return the faults found."""
     began = time.monotonic()
 
@@ -260,8 +261,8 @@ def run(seed: int, minutes: float, root: Path, without: str | None) -> list[str]
     engine.up(home)
     proxy = Proxy(port)
     world = days.World(home, stock, seed, lambda: f"sc://localhost:{proxy.port}", without, say)
-    nemesis, ways = Nemesis(world, proxy, seed), Counter[str]()
-    say(f"seed {seed}, {minutes} minutes, guard off: {without or 'none'}; {root}")
+    nemesis, ways = Nemesis(world, proxy, seed, pace), Counter[str]()
+    say(f"seed {seed}, {minutes} minutes, a fault every {pace} s, guard off: {without or 'none'}; {root}")
     try:
         deadline = time.monotonic() + 60 * minutes
         nemesis.start()
@@ -284,10 +285,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seed", type=int, required=True, help="chooses faults and deliveries")
     parser.add_argument("--minutes", type=float, default=15, help="how long to disturb; a day that began is ended")
+    parser.add_argument("--pace", type=float, default=4, help="usual seconds between faults; more on a slow machine")
     parser.add_argument("--without", choices=["once"], help="switch a guard off, to see the oracles bite")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the engine too
     root = Path(tempfile.mkdtemp(prefix=f"nemesis-{asked.seed}-"))
-    found = run(asked.seed, asked.minutes, root, asked.without)
+    found = run(asked.seed, asked.minutes, asked.pace, root, asked.without)
     sys.stdout.writelines(f"FAULT {fault}\n" for fault in found)
     sys.stdout.write(f"seed {asked.seed}: {len(found)} faults found{f', the home is kept: {root}' if found else ''}\n")
     if not found:
