@@ -1,0 +1,30 @@
+"""Reading the ledger of deliveries (`meta.delivery`): a delivery stands as its last event says; no engine is needed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ronghe.lake import Lake
+
+LEDGER = "meta.delivery"
+
+
+def last_events(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the last event of each delivery, by its id; rows need `delivery_id` and `recorded_at`."""
+    return {row["delivery_id"]: row for row in sorted(rows, key=lambda row: row["recorded_at"])}
+
+
+def accepted_events(lake: Lake, *columns: str) -> list[dict[str, Any]]:
+    """Return the last event of each delivery that is accepted and was not superseded or reopened since.
+
+    Args:
+        lake: read.
+        columns: columns of the ledger to have beside the event's own.
+    """
+    rows = lake.rows(LEDGER, list(dict.fromkeys(("delivery_id", "event_code", "recorded_at", *columns)))).to_pylist()
+    return [row for row in last_events(rows).values() if row["event_code"] == "accepted"]
+
+
+def superseded_ids(lake: Lake) -> frozenset[str]:
+    """Return the ids of deliveries that were restated; what is said of their records is over."""
+    last = last_events(lake.rows(LEDGER, ["delivery_id", "event_code", "recorded_at"]).to_pylist())
+    return frozenset(name for name, row in last.items() if row["event_code"] == "superseded")
