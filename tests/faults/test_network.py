@@ -11,7 +11,7 @@ from tests.proxy import Proxy
 
 pytestmark = pytest.mark.faults
 
-ROWS, MANY = 1000, 3_000_000
+ROWS, MANY = 1000, 400_000
 LOST_SECONDS = 60  # 10 on a quiet machine
 
 

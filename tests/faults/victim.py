@@ -140,7 +140,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
         yield found
 
 
-def await_that(holds: Callable[[], object], seconds: float = 120) -> None:
+def await_that(holds: Callable[[], object], seconds: float = 300) -> None:
     """Wait until something holds.
 
     Raises:
