@@ -29,18 +29,18 @@ EXIT_DATA = 65
 EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
 
-# Words of an error's text -> what a person does about it. The text itself is not told: it may quote rows.
+# Words of an error's text -> what a person does about it; the first that fits. The text itself is not told: it may quote rows.
 _ADVICE = (
     (("No space left on device", "ENOSPC"), "The disk is full: docs/runbooks/disk-full.md. "),
     (("File too large",), "A limit of the system on the size of files was met: raise it (`ulimit -f`). "),
     (
+        ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"),
+        "The engine's memory ran out: raise RONGHE_ENGINE_MEMORY; docs/runbooks/engine-does-not-answer.md. ",
+    ),
+    (
         ("Python worker exited unexpectedly", "MemoryError", "Cannot allocate memory"),
         "A Python worker was ended, most often for want of memory: run fewer tasks at a time (pool `engine`) or give "
         "the machine more; docs/runbooks/engine-does-not-answer.md. ",
-    ),
-    (
-        ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"),
-        "The engine's memory ran out: raise RONGHE_ENGINE_MEMORY; docs/runbooks/engine-does-not-answer.md. ",
     ),
 )
 
