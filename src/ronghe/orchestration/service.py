@@ -15,11 +15,13 @@ from typing import NoReturn
 from ronghe import engine
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
-from ronghe.processes import ServiceState, end_service, listening, load_state, save_state, secret_file
+from ronghe.processes import ServiceState, children, end_service, listening, load_state, save_state, secret_file
 
 USER = "admin"
 _START_SECONDS = 120
 _READY_PATHS = ("metadatabase", "scheduler", "dag_processor")
+# What `airflow standalone` starts and does not start again: scheduler, DAG processor, API server, triggerer.
+_CHILDREN = 4
 
 
 class AirflowError(RuntimeError):
@@ -113,7 +115,7 @@ def state(home: Home) -> ServiceState | None:
 
 
 def up(home: Home) -> ServiceState:
-    """Start Airflow, or return the one that runs with the same settings.
+    """Start Airflow, or return the one that runs whole and with the same settings.
 
     Raises:
         AirflowError: its port is busy, or it does not come up.
@@ -126,10 +128,18 @@ def up(home: Home) -> ServiceState:
         relevant = {k: v for k, v in settings.items() if k.startswith(("AIRFLOW", "RONGHE"))}
         config = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
         running = state(home)
-        if running and running.config == config and listening("127.0.0.1", running.port):
+        if running and running.config == config and is_whole(running):
             return running
         down(home)
         return _start(home, settings, config)
+
+
+def is_whole(running: ServiceState) -> bool:
+    """Say whether all of Airflow's processes live and report that they are well.
+
+    Its health page calls a process that was killed well for half a minute more, and says nothing of the API server.
+    """
+    return len(children(running.pid)) >= _CHILDREN and _is_well(running.port)
 
 
 def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
@@ -174,22 +184,26 @@ def _program(settings: dict[str, str]) -> str:
 
 def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
     """Wait until the database, the scheduler and the DAG processor report that they are well."""
-    import httpx
-
-    address = f"http://localhost:{port()}/api/v2/monitor/health"
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise AirflowError(f"Airflow ended at its start. Its log is {home.logs / 'airflow.log'}.")
-        try:
-            health = httpx.get(address, timeout=2).json()
-            if all((health.get(part) or {}).get("status") == "healthy" for part in _READY_PATHS):
-                return
-        except (httpx.HTTPError, ValueError):
-            pass
+        if _is_well(port()):
+            return
         time.sleep(0.5)
     down(home)
     raise AirflowError(f"Airflow did not come up within {_START_SECONDS} s. Its log is {home.logs / 'airflow.log'}.")
+
+
+def _is_well(at: int) -> bool:
+    """Say whether the database, the scheduler and the DAG processor report that they are well."""
+    import httpx
+
+    try:
+        health = httpx.get(f"http://localhost:{at}/api/v2/monitor/health", timeout=5).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return all((health.get(part) or {}).get("status") == "healthy" for part in _READY_PATHS)
 
 
 def down(home: Home) -> bool:
