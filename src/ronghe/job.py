@@ -29,7 +29,7 @@ EXIT_DATA = 65
 EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
 
-# Words of an error's text -> what a person does about it; the first that fits. The text itself is not told: it may quote rows.
+# Words of an error's text -> what a person does about it; the first that fits. The text is not told: it may quote rows.
 _ADVICE = (
     (("No space left on device", "ENOSPC"), "The disk is full: docs/runbooks/disk-full.md. "),
     (("File too large",), "A limit of the system on the size of files was met: raise it (`ulimit -f`). "),
