@@ -20,6 +20,7 @@ def run(ctx: JobContext) -> int:
     deliveries = ledger.unclaimed()
     if not deliveries:
         return 0
+    claim = ledger.claim(deliveries)
     part = Part("delivery_id", tuple(d.delivery_id for d in deliveries))
     found = fates.decide(lake, feed, deliveries, ledger.restated(deliveries), KeyStore(ctx.home.keys))
     for table, frame in (
@@ -27,7 +28,7 @@ def run(ctx: JobContext) -> int:
         ("meta.duplicate", found.duplicates),
         (feed.target, found.standing),
     ):
-        lake.replace(table, frame, lake.fingerprint(table, part.values, [feed.raw_table], [feed]), part)
+        lake.replace(table, frame, lake.fingerprint(table, claim, [feed.raw_table], [feed]), part)
     found.release()
     return len(deliveries)
 

@@ -197,11 +197,13 @@ def _feed(feed_id: str, ids: dict[tuple[str, str], set[str]], state: Any) -> Fee
 
 def _held_back(events: list[dict[str, Any]]) -> tuple[HeldBack, ...]:
     """Return deliveries that were rejected or stopped, but for those whose file was corrected and accepted since."""
-    accepted = {row[key] for row in events if row["event_code"] == "accepted" for key in ("delivery_id", "path")}
+    last = last_events(events).values()
+    accepted = {row["path"]: row["recorded_at"] for row in last if row["event_code"] == "accepted"}
     return tuple(
         HeldBack(row["event_code"], row["path"], row["reason"] or "")
-        for row in events
-        if row["event_code"] in ("rejected", "stopped") and not {row["delivery_id"], row["path"]} & accepted
+        for row in last
+        if row["event_code"] in ("rejected", "stopped")
+        and accepted.get(row["path"], row["recorded_at"]) <= row["recorded_at"]
     )
 
 

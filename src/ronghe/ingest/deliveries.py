@@ -232,13 +232,23 @@ class Ledger:
         return stopped_before or event["event_code"] in ("landed", "reopened")
 
     def restated(self, deliveries: Iterable[Delivery]) -> tuple[Delivery, ...]:
-        """Return the accepted deliveries that have the path of one of the given ones and other content."""
+        """Return what was landed under the path of one of the given deliveries and has other content."""
         ids = {delivery.path: delivery.delivery_id for delivery in deliveries}
         return tuple(
             _of_row(row)
             for row in last_events(self.events()).values()
-            if row["event_code"] == "accepted" and ids.get(row["path"], row["delivery_id"]) != row["delivery_id"]
+            if row["event_code"] not in ("rejected", "duplicate", "superseded")
+            and ids.get(row["path"], row["delivery_id"]) != row["delivery_id"]
         )
+
+    def claim(self, deliveries: Iterable[Delivery]) -> list[Any]:
+        """Return what the fates of unclaimed deliveries follow from beside their records: each claim is another one.
+
+        It stays the same over a rerun, and differs when a delivery is taken up again or others stand.
+        """
+        last = last_events(self.events())
+        claimed = sorted((d.delivery_id, str(last[d.delivery_id]["recorded_at"])) for d in deliveries)
+        return [claimed, accepted_ids(self._lake, [self._feed.target])]
 
     def read_counts(self) -> dict[str, int]:
         """Return how many records each landed delivery has, by its id."""

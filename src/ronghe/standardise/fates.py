@@ -46,7 +46,7 @@ def decide(
         lake: read for the feed's raw records and the rows its target has from other deliveries.
         feed: the feed's contract.
         deliveries: landed and not accepted yet.
-        restated: accepted deliveries that these restate; their rows stand no more.
+        restated: deliveries that these restate; their rows stand no more.
         keys: where token keys are kept.
     """
     table = lake.catalogue.table(feed.target)
