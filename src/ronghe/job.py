@@ -29,7 +29,8 @@ EXIT_DATA = 65
 EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
 
-# Words of an error's text -> what a person does about it; the first that fits. The text is not told: it may quote rows.
+# Words of an error's text -> what a person does about it; the first that fits holds. The text is not told: it may quote
+# rows.
 _ADVICE = (
     (("No space left on device", "ENOSPC"), "The disk is full: docs/runbooks/disk-full.md. "),
     (("File too large",), "A limit of the system on the size of files was met: raise it (`ulimit -f`). "),
@@ -158,7 +159,7 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
         log = home.engine / "errors.log"
         # A full disk has no room for it either; the person must hear of the disk, not of the log.
         with suppress(OSError), log.open("a", encoding="utf-8") as file:
-            file.write(f"{name}\n{traceback.format_exc()}\n")
+            file.write(f"{name}\n{traceback.format_exc()}\n{_server_said(error)}\n")
         condition = getattr(error, "getCondition", lambda: None)()
         raise JobFailed(
             f"{name} failed: {condition or type(error).__name__} at {_place(error)}. {_advice(error)}"
@@ -168,8 +169,13 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
 
 def _advice(error: BaseException) -> str:
     """Return what to do about an error whose cause is known, nothing for all others."""
-    said = f"{type(error).__name__} {error}"
+    said = f"{type(error).__name__} {error} {_server_said(error)}"
     return next((advice for words, advice in _ADVICE if any(word in said for word in words)), "")
+
+
+def _server_said(error: BaseException) -> str:
+    """Return the causes an error had on the engine, nothing for one of our own."""
+    return str(getattr(error, "getStackTrace", lambda: None)() or "")
 
 
 def _place(error: BaseException) -> str:
