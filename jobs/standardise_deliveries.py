@@ -26,7 +26,8 @@ def run(ctx: JobContext) -> int:
         ("meta.duplicate", found.duplicates),
         (feed.target, found.standing),
     ):
-        lake.replace(table, frame, lake.fingerprint(table, part.values, [feed.raw_table], [feed]), part)
+        declared = fates.rules(feed, ctx.catalogue)
+        lake.replace(table, frame, lake.fingerprint(table, part.values, [feed.raw_table], declared), part)
     found.release()
     return len(deliveries)
 

@@ -9,7 +9,7 @@ import pytest
 
 from ronghe.contracts import ContractError, Feed, catalogue
 from ronghe.home import Home
-from ronghe.ingest.deliveries import Delivery, Event, Ledger, accepted_ids, discover
+from ronghe.ingest.deliveries import Delivery, Event, Ledger, accepted_states, discover
 from ronghe.lake import Lake
 
 FEED = catalogue().feed("shenzhen.swipe")
@@ -138,7 +138,7 @@ def test_nothing_is_unclaimed_when_nothing_ever_landed() -> None:
     assert ledger().unclaimed() == ()
 
 
-def test_accepted_ids_are_those_of_every_feed_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_states_are_those_of_every_feed_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         {"delivery_id": "a", "event_code": "accepted", "feed_id": "guiyang.enterprise"},
         {"delivery_id": "b", "event_code": "accepted", "feed_id": "shenzhen.swipe"},
@@ -148,4 +148,4 @@ def test_accepted_ids_are_those_of_every_feed_of_the_tables(monkeypatch: pytest.
     lake = Lake(Home.find(), catalogue())
     monkeypatch.setattr(lake, "rows", lambda *_: pa.Table.from_pylist(rows))
     # A generator, as the fusions pass one: it can be gone through only once.
-    assert accepted_ids(lake, (name for name in ("std.swipe", "std.organisation"))) == ("a", "b")
+    assert accepted_states(lake, (name for name in ("std.swipe", "std.organisation"))) == ("a", "b")

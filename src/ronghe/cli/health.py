@@ -27,6 +27,7 @@ ADVICE = {
     "range": "a value is outside its limits: ask the source",
     "future": "a day lies after the delivery: ask the source",
     "any_of": "none of the values is there of which one must be: ask the source",
+    "destroyed": "what was read was destroyed with the key of its day: it cannot be replayed",
     "pattern": "a value is not of the contract's pattern: ask the source",
 }
 _BOOKS = "docs/runbooks"

@@ -149,6 +149,18 @@ def quarantine(
         show_quarantine(Home.find(), scope, records, limit)
 
 
+@app.command()
+def replay(
+    feed: Annotated[str, typer.Argument(help="<source>.<feed>")],
+    days: Annotated[str | None, typer.Option(help="Business days 2026-11-01..2026-11-07; none: all.")] = None,
+) -> None:
+    """Decide a feed's records in quarantine again, after a contract, a code set or a normaliser was mended."""
+    from ronghe.cli.replay import replay_feed
+
+    with clear_errors():
+        replay_feed(Home.find(), feed, days)
+
+
 _SQL_HELP = """Ask the open half of the lake in DuckDB's SQL: one query, or a shell without one.
 
 \b

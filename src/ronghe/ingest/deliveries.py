@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 LEDGER = "meta.delivery"
+# Events after which a delivery's rows are read further down.
+ACCEPTED = ("accepted", "replayed")
 # A file a source is still writing carries one of these, and is left alone until it is renamed.
 _UNFINISHED = (".tmp", ".part", ".filepart")
 
@@ -187,6 +190,30 @@ class Ledger:
         ]
         return tuple(sorted(waiting, key=lambda d: (d.business_date, d.path)))
 
+    def with_quarantine(self, days: Container[date] | None = None) -> tuple[Delivery, ...]:
+        """Return accepted deliveries of which records are in quarantine, oldest business day first.
+
+        What was purged is no more in quarantine, nor in raw.
+
+        Args:
+            days: business days to look at; none for all.
+        """
+        events, names = self.events(), Delivery.__dataclass_fields__
+        purged = {row["delivery_id"] for row in events if row["event_code"] == "purged"}
+        found = [
+            Delivery(**{name: row[name] for name in names})
+            for delivery_id, row in in_force(events).items()
+            if row["quarantined_count"] and delivery_id not in purged and (days is None or row["business_date"] in days)
+        ]
+        return tuple(sorted(found, key=lambda d: (d.business_date, d.path)))
+
+    def counts_in_force(self) -> dict[str, dict[str, int]]:
+        """Return how many records of each accepted delivery met each fate, as the ledger has it."""
+        return {
+            delivery_id: {fate: row[f"{fate}_count"] for fate in ("accepted", "deduplicated", "quarantined")}
+            for delivery_id, row in in_force(self.events()).items()
+        }
+
     def read_counts(self) -> dict[str, int]:
         """Return how many records each landed delivery has, by its id."""
         return {r["delivery_id"]: r["read_count"] for r in self.events() if r["event_code"] == "landed"}
@@ -196,8 +223,14 @@ class Ledger:
 
         An event that is in the ledger already (a rerun after a kill) is left as it is.
         """
-        seen = {(row["delivery_id"], row["event_code"], row["contract_version"]) for row in self.events()}
-        new = [e for e in events if (e.delivery.delivery_id, e.event_code, e.contract_version) not in seen]
+        # One delivery may be replayed under one version more than once, with fewer records in quarantine each time.
+        key = ("delivery_id", "event_code", "contract_version", "quarantined_count")
+        seen = {tuple(row[name] for name in key) for row in self.events()}
+        new = [
+            e
+            for e in events
+            if (e.delivery.delivery_id, e.event_code, e.contract_version, e.counts.get("quarantined")) not in seen
+        ]
         if not new:
             return
         now = datetime.now(UTC).replace(tzinfo=None)
@@ -207,12 +240,41 @@ class Ledger:
         self._lake.append(LEDGER, frame, digest(LEDGER, content, now.isoformat()))
 
 
-def accepted_ids(lake: Lake, table_ids: Iterable[str]) -> tuple[str, ...]:
-    """Return the ids of the accepted deliveries behind std tables: what has come in, whatever else is on its way."""
+def in_force(events: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the event that counts each accepted delivery as it is now: its acceptance or its last replay, by its id.
+
+    A replay takes records out of quarantine and never puts any in.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row in events:
+        if row["event_code"] in ACCEPTED:
+            other = found.setdefault(row["delivery_id"], row)
+            if (row["quarantined_count"] or 0) < (other["quarantined_count"] or 0):
+                found[row["delivery_id"]] = row
+    return found
+
+
+def accepted_states(lake: Lake, table_ids: Iterable[str]) -> tuple[str, ...]:
+    """Return the states of the accepted deliveries behind std tables: what has come in, whatever is on its way.
+
+    A delivery's state is its id, and how often it was replayed where it was: its rows are others then.
+    """
     targets = set(table_ids)
     feeds = {feed.id for feed in lake.catalogue.feeds.values() if feed.target in targets}
     rows = lake.rows(LEDGER, ["delivery_id", "event_code", "feed_id"]).to_pylist()
-    return tuple(sorted(r["delivery_id"] for r in rows if r["event_code"] == "accepted" and r["feed_id"] in feeds))
+    ids = [r["delivery_id"] for r in rows if r["event_code"] == "accepted" and r["feed_id"] in feeds]
+    return tuple(sorted(states_of(ids, replays(lake))))
+
+
+def replays(lake: Lake) -> Counter[str]:
+    """Return how often each delivery was replayed, by its id."""
+    rows = lake.rows(LEDGER, ["delivery_id", "event_code"]).to_pylist()
+    return Counter(row["delivery_id"] for row in rows if row["event_code"] == "replayed")
+
+
+def states_of(delivery_ids: Iterable[str], replayed: Counter[str]) -> list[str]:
+    """Return the states of deliveries, in their order; see `accepted_states`."""
+    return [f"{one}+{replayed[one]}" if replayed[one] else one for one in delivery_ids]
 
 
 def accepted_deliveries(lake: Lake) -> "DataFrame":

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ronghe.contracts import ContractError
+from ronghe.ingest.deliveries import replays, states_of
 from ronghe.job import Days
 from ronghe.lake import Lake, Part, code_version, digest
 from ronghe.privacy import gate
@@ -53,13 +54,18 @@ def due_parts(lake: Lake, mart: Mart, rows: DataFrame, basis: str, days: Days | 
         days: parts to look at; none for all.
 
     Returns:
-        The state of each due part by its value (a date as text): a hash of its deliveries, the basis and the code.
+        The state of each due part by its value (a date as text): a hash of the states of its deliveries, the basis and
+        the code.
     """
     contract = lake.catalogue.table(mart.table_id).fingerprint()
     found = rows.groupBy(F.col(mart.part_column).cast("string").alias("part")).agg(
         F.array_sort(F.collect_set("delivery_id")).alias("deliveries")
     )
-    behind = {row["part"]: digest(row["deliveries"], basis, contract, code_version()) for row in found.collect()}
+    replayed = replays(lake)
+    behind = {
+        row["part"]: digest(states_of(row["deliveries"], replayed), basis, contract, code_version())
+        for row in found.collect()
+    }
     built: dict[str, set[str]] = defaultdict(set)
     for row in lake.rows(mart.trail, ["table_name", "part", "state"]).to_pylist():
         if row["table_name"] == mart.table_id:

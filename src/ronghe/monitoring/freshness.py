@@ -65,8 +65,12 @@ def feed_states(lake: Lake) -> list[FeedState]:
     """Return the state of every declared feed, none before the first delivery of any was accepted."""
     accepted: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in lake.rows(_LEDGER, _COLUMNS).to_pylist():
-        if row["event_code"] == "accepted":
-            accepted[row["feed_id"]][row["delivery_id"]] = row
+        if row["event_code"] in ("accepted", "replayed"):
+            # The last replay counts a delivery as it is now; it left the fewest records in quarantine.
+            of_feed = accepted[row["feed_id"]]
+            known = of_feed.setdefault(row["delivery_id"], row)
+            if (row["quarantined_count"] or 0) < (known["quarantined_count"] or 0):
+                of_feed[row["delivery_id"]] = row
     declared = lake.catalogue.feeds
     days = [row["business_date"] for feed_id in declared for row in accepted[feed_id].values()]
     return [_state(feed, accepted[feed.id].values(), max(days)) for feed in declared.values()] if days else []
