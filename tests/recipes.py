@@ -11,7 +11,7 @@ FOLDER = ROOT / "docs" / "recipes"
 # What needs an engine, Airflow or a lake; and `ronghe status`, of which a test does the part that reads declarations.
 SERVICES = re.compile(r"^(make |\.venv/bin/|cat data/)")
 _BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
-_WRITE = re.compile(r"Write `([^`]+)`[^`]*\Z")
+_WRITE = re.compile(r"^Write `([^`]+)`", re.MULTILINE)
 _ADD = re.compile(r"Add to `([^`]+)`, before `([^`]+)`:\s*\Z")
 
 
@@ -37,12 +37,12 @@ def follow(page: str, where: Path) -> None:
         before = text[: block.start()].split("```")[-1]
         if place := _ADD.search(before):
             _add(where / place[1], place[2].strip(), content)
-        elif place := _WRITE.search(before):
-            (where / place[1]).parent.mkdir(parents=True, exist_ok=True)
-            (where / place[1]).write_text(content, "utf-8")
         elif language == "bash":
             lines = content.splitlines(keepends=True)
             _run("".join(line for line in lines if not SERVICES.search(line)), where, page)
+        elif place := _WRITE.search(before):
+            (where / place[1]).parent.mkdir(parents=True, exist_ok=True)
+            (where / place[1]).write_text(content, "utf-8")
 
 
 def _add(path: Path, mark: str, content: str) -> None:

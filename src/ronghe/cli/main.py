@@ -231,13 +231,15 @@ def migrate(
 
 @app.command()
 def reference() -> None:
-    """Write `docs/reference/` anew from the declarations; `make docs` adds the page of the DAGs."""
+    """Write `docs/reference/` and the list of decisions anew; `make docs` adds the page of the DAGs."""
     from ronghe import reference as pages
     from ronghe.contracts import catalogue
     from ronghe.contracts.catalogue import builtin_folder
 
     with clear_errors():
-        changed = pages.write(builtin_folder() / "docs" / "reference", pages.pages(catalogue()))
+        docs = builtin_folder() / "docs"
+        changed = pages.write(docs / "reference", pages.pages(catalogue()))
+        (docs / "decisions" / "README.md").write_text(pages.decisions(docs / "decisions"), "utf-8")
         typer.echo(f"docs/reference: {', '.join(changed) or 'up to date'}")
 
 

@@ -1,5 +1,9 @@
 """Recipes that need no engine are followed word for word, and what they declare is in force afterwards."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +54,8 @@ DECLARED: dict[str, Callable[[Catalogue], bool]] = {
     "add-an-index.md": index,
     "add-a-treatment.md": treatment,
 }
+# What those recipes change that write code.
+_CODE = ("schemas", "expectations", "dags", "jobs", "src", "tests")
 
 
 @pytest.mark.parametrize("page", DECLARED)
@@ -57,6 +63,30 @@ def test_recipe_followed_word_for_word_declares_what_it_is_for(page: str, tmp_pa
     where = recipes.checkout(tmp_path)
     recipes.follow(page, where)
     assert DECLARED[page](load_catalogue(recipes.folders(where)))
+
+
+@pytest.mark.parametrize(
+    ("page", "seen"),
+    [
+        ("add-a-mart.md", "from jobs.build_network_event import MART as m; print(m.table_id, m.part_column)"),
+        (
+            "add-a-normaliser.md",
+            "from ronghe.standardise.normalisers import NORMALISERS as n; print(sorted(n).index('no_hyphen'))",
+        ),
+    ],
+)
+def test_recipe_that_writes_code_leaves_code_that_runs(page: str, seen: str, tmp_path: Path) -> None:
+    where = tmp_path / "checkout"
+    for name in _CODE:
+        shutil.copytree(recipes.ROOT / name, where / name, ignore=shutil.ignore_patterns("__pycache__"))
+    recipes.follow(page, where)
+    load_catalogue((where,))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(where), str(where / "src")))}
+    for arguments in (["-c", seen], ["-m", "ruff", "check", "--no-cache", "--config", recipes.ROOT / "pyproject.toml"]):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=where, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -80,9 +110,3 @@ def test_step_that_is_wrong_is_seen(
 
     with pytest.raises(error):
         followed()
-
-
-def test_every_recipe_is_in_the_list() -> None:
-    text = (recipes.FOLDER / "README.md").read_text("utf-8")
-    pages = {path.name for path in recipes.FOLDER.glob("*.md")} - {"README.md"}
-    assert {page for page in pages if f"]({page})" in text} == pages
