@@ -106,6 +106,16 @@ def test_night_is_the_newest_accepted_day_of_any_feed_and_no_clock(lake: DeltaLa
     assert all(states[feed].is_late and states[feed].late_days is None for feed in others)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_replayed_delivery_counts_as_its_last_replay_left_it(order: int, lake: DeltaLake) -> None:
+    first, *_ = feeds()
+    counts = [("accepted", 10, 5), ("replayed", 14, 1), ("replayed", 12, 3)]
+    for event, accepted, quarantined in counts[::order]:
+        deliver(lake, first, NIGHT, event, accepted_count=accepted, quarantined_count=quarantined)
+    [state] = [state for state in feed_states(lake) if state.feed_id == first]
+    assert (state.delivery_count, state.record_count, state.quarantined_count) == (1, 14, 1)
+
+
 def test_nothing_is_late_before_anything_was_accepted(lake: DeltaLake) -> None:
     assert feed_states(lake) == []
     assert job.run(context(lake)) == 0

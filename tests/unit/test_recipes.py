@@ -79,10 +79,11 @@ def test_recipe_that_writes_code_leaves_code_that_runs(page: str, seen: str, tmp
     where = tmp_path / "checkout"
     for name in _CODE:
         shutil.copytree(recipes.ROOT / name, where / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(recipes.ROOT / "pyproject.toml", where)
     recipes.follow(page, where)
     load_catalogue((where,))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(where), str(where / "src")))}
-    for arguments in (["-c", seen], ["-m", "ruff", "check", "--no-cache", "--config", recipes.ROOT / "pyproject.toml"]):
+    for arguments in (["-c", seen], ["-m", "ruff", "check", "--no-cache"]):
         done = subprocess.run(
             [sys.executable, *arguments], cwd=where, env=environment, capture_output=True, text=True, check=False
         )
