@@ -8,7 +8,7 @@ Returns 1, or 0 where nothing new was accepted.
 
 from ronghe.fuse import assets
 from ronghe.fuse.records import gather
-from ronghe.ingest.deliveries import accepted_states
+from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 from ronghe.privacy.keyed_hash import key_frame
 from ronghe.privacy.keys import KeyStore
@@ -20,7 +20,7 @@ KEY_ID = "purpose_asset_id"
 def run(ctx: JobContext) -> int:
     """Link by source, kind and code, merge by trust and recency, find the owners."""
     lake, linkage = ctx.lake, ctx.catalogue.linkage("asset")
-    accepted = accepted_states(lake, (item.table for item in linkage.inputs))
+    accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = lake.fingerprint(TARGET, accepted, [OWNERS, DIVISIONS], [linkage])
     if lake.is_current(TARGET, done):
         return 0

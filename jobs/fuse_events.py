@@ -9,7 +9,7 @@ Returns 1, or 0 where nothing new was accepted or fused.
 
 from ronghe.fuse import events
 from ronghe.fuse.records import gather
-from ronghe.ingest.deliveries import accepted_states
+from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 from ronghe.privacy.keyed_hash import key_frame
 from ronghe.privacy.keys import KeyStore
@@ -22,7 +22,7 @@ KNOWN = ("fused.place", "fused.link_place_source", "fused.asset", "fused.divisio
 def run(ctx: JobContext) -> int:
     """Merge the states of each incident, then key it to the place close by, its asset and the division of its day."""
     lake, linkage = ctx.lake, ctx.catalogue.linkage("event")
-    accepted = accepted_states(lake, (item.table for item in linkage.inputs))
+    accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = lake.fingerprint(TARGET, accepted, KNOWN, [linkage])
     if lake.is_current(TARGET, done):
         return 0

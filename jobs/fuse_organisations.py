@@ -8,7 +8,7 @@ Returns 1, or 0 where nothing new was accepted.
 
 from ronghe.fuse import organisations
 from ronghe.fuse.records import gather
-from ronghe.ingest.deliveries import accepted_states
+from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 from ronghe.privacy.keyed_hash import key_frame
 from ronghe.privacy.keys import KeyStore
@@ -21,7 +21,7 @@ KEY_ID = "purpose_organisation_id"
 def run(ctx: JobContext) -> int:
     """Link by unified social credit code, else by name; merge each organisation's records by trust and recency."""
     lake, linkage = ctx.lake, ctx.catalogue.linkage("organisation")
-    accepted = accepted_states(lake, (item.table for item in linkage.inputs))
+    accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = {
         name: lake.fingerprint(name, accepted, ["fused.division"], [linkage])
         for name in (RECORDS, REVIEW, LINKS, TARGET)

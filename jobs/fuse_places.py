@@ -9,7 +9,7 @@ Returns the number of places, or 0 where nothing new was accepted.
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.fuse import places
 from ronghe.fuse.records import gather
-from ronghe.ingest.deliveries import accepted_states
+from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 
 LINKS, TARGET = "fused.link_place_source", "fused.place"
@@ -19,7 +19,7 @@ IDENTITY = ["source_code", "place_kind_code", "place_code", "place_name"]
 def run(ctx: JobContext) -> int:
     """Link sightings by code and by name close by, keep the ids they had, write links and places."""
     lake, linkage = ctx.lake, ctx.catalogue.linkage("place")
-    accepted = accepted_states(lake, (item.table for item in linkage.inputs))
+    accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = {name: lake.fingerprint(name, accepted, (), [linkage]) for name in (LINKS, TARGET)}
     if all(lake.is_current(name, fingerprint) for name, fingerprint in done.items()):
         return 0

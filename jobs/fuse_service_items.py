@@ -8,7 +8,7 @@ Returns 1, or 0 where nothing new was accepted.
 
 from ronghe.fuse import service_items
 from ronghe.fuse.records import gather
-from ronghe.ingest.deliveries import accepted_states
+from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 
 TARGET = "fused.service_item"
@@ -17,7 +17,7 @@ TARGET = "fused.service_item"
 def run(ctx: JobContext) -> int:
     """Merge each item's records by trust and recency."""
     lake, linkage = ctx.lake, ctx.catalogue.linkage("service_item")
-    accepted = accepted_states(lake, (item.table for item in linkage.inputs))
+    accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = lake.fingerprint(TARGET, accepted, (), [linkage])
     if lake.is_current(TARGET, done):
         return 0

@@ -7,7 +7,7 @@ Returns 1, or 0 where nothing new was accepted or fused.
 """
 
 from ronghe.fuse import service_requests
-from ronghe.ingest.deliveries import accepted_rows, accepted_states
+from ronghe.ingest.deliveries import accepted_ids, accepted_rows
 from ronghe.job import JobContext, job_main
 from ronghe.privacy.keyed_hash import key_frame
 from ronghe.privacy.keys import KeyStore
@@ -24,7 +24,7 @@ KEY_ID = "purpose_service_request_id"
 def run(ctx: JobContext) -> int:
     """Take each request's newest state, give it its id, and key it to item and division."""
     lake = ctx.lake
-    done = lake.fingerprint(TARGET, accepted_states(lake, [REQUESTS]), [ITEMS, DIVISIONS])
+    done = lake.fingerprint(TARGET, accepted_ids(lake, [REQUESTS]), [ITEMS, DIVISIONS])
     if lake.is_current(TARGET, done):
         return 0
     keys = key_frame(ctx.spark, KeyStore(ctx.home.keys).ensure([KEY_ID]))

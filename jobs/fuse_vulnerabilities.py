@@ -8,7 +8,7 @@ Returns 1, or 0 where nothing new was accepted.
 
 from ronghe.fuse import vulnerabilities
 from ronghe.fuse.records import gather
-from ronghe.ingest.deliveries import accepted_states
+from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import JobContext, job_main
 
 TARGET = "fused.vulnerability"
@@ -17,7 +17,7 @@ TARGET = "fused.vulnerability"
 def run(ctx: JobContext) -> int:
     """Merge each CVE number's records by trust and recency."""
     lake, linkage = ctx.lake, ctx.catalogue.linkage("vulnerability")
-    accepted = accepted_states(lake, (item.table for item in linkage.inputs))
+    accepted = accepted_ids(lake, (item.table for item in linkage.inputs))
     done = lake.fingerprint(TARGET, accepted, declarations=[linkage])
     if lake.is_current(TARGET, done):
         return 0

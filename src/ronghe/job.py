@@ -29,6 +29,21 @@ EXIT_DATA = 65
 EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
 
+# Words of an error's text -> what a person does about it; the first that fits. The text is not told: it may quote rows.
+_ADVICE = (
+    (("No space left on device", "ENOSPC"), "The disk is full: docs/runbooks/disk-full.md. "),
+    (("File too large",), "A limit of the system on the size of files was met: raise it (`ulimit -f`). "),
+    (
+        ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"),
+        "The engine's memory ran out: raise RONGHE_ENGINE_MEMORY; docs/runbooks/engine-does-not-answer.md. ",
+    ),
+    (
+        ("Python worker exited unexpectedly", "MemoryError", "Cannot allocate memory"),
+        "A Python worker was ended, most often for want of memory: run fewer tasks at a time (pool `engine`) or give "
+        "the machine more; docs/runbooks/engine-does-not-answer.md. ",
+    ),
+)
+
 
 class DataStopped(RuntimeError):
     """A check that must hold does not: the data stay back until a person has looked."""
@@ -141,13 +156,20 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
         raise
     except Exception as error:
         log = home.engine / "errors.log"
-        with log.open("a", encoding="utf-8") as file:
+        # A full disk has no room for it either; the person must hear of the disk, not of the log.
+        with suppress(OSError), log.open("a", encoding="utf-8") as file:
             file.write(f"{name}\n{traceback.format_exc()}\n")
         condition = getattr(error, "getCondition", lambda: None)()
         raise JobFailed(
-            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. "
+            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. {_advice(error)}"
             f"The whole message may quote rows; it is in {log}."
         ) from None
+
+
+def _advice(error: BaseException) -> str:
+    """Return what to do about an error whose cause is known, nothing for all others."""
+    said = f"{type(error).__name__} {error}"
+    return next((advice for words, advice in _ADVICE if any(word in said for word in words)), "")
 
 
 def _place(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from ronghe.contracts import catalogue
 from ronghe.contracts.codeset import Code
 from ronghe.contracts.expectations import Expectation
 from ronghe.home import Home
-from ronghe.ingest.deliveries import accepted_states
+from ronghe.ingest.deliveries import accepted_ids
 from ronghe.job import DataStopped, Days, JobContext
 from ronghe.lake import Lake
 from ronghe.livelihood import parts
@@ -221,7 +221,7 @@ def test_what_is_built_from_a_replayed_delivery_is_built_again(home: Home, spark
 
     def states() -> tuple[object, ...]:
         swipes = ctx.lake.read(TARGET)
-        return accepted_states(ctx.lake, [TARGET]), parts.due_parts(ctx.lake, MART, swipes, "", None)
+        return accepted_ids(ctx.lake, [TARGET]), parts.due_parts(ctx.lake, MART, swipes, "", None)
 
     before = states()
     replay_quarantine.run(context(home, spark))

@@ -137,6 +137,18 @@ def status(
 
 
 @app.command()
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="For machines: every finding as JSON.")] = False,
+) -> None:
+    """Look the machine, the lake and the releases over; say what is wrong and what mends it."""
+    from ronghe.cli.doctor import examine
+
+    with clear_errors():
+        if not examine(Home.find(), as_json=json):
+            raise typer.Exit(1)
+
+
+@app.command()
 def quarantine(
     scope: Annotated[str | None, typer.Argument(help="A source or a feed; none: all.")] = None,
     records: Annotated[bool, typer.Option(help="Show the records too; they hold personal data.")] = False,

@@ -10,7 +10,7 @@ What a record is:
   cell too long) is most likely a stray quote: its first line is a torn record and reading resumes at its second line,
   so that one quote does not swallow the records after it. Resuming has a budget, so that a hostile file costs linear
   time; beyond it the lines swallowed are one torn record.
-- A cell with undecodable bytes or a NUL: null, `undecodable`. A NUL in the header: the file is no CSV.
+- A cell with undecodable bytes, U+FFFD or a NUL: null, `undecodable`. A NUL in the header: the file is no CSV.
 - A cell over `max_field_characters`: null, `oversized`. A line over 4 MiB (or that limit, if it is higher) is skipped
   unread: `oversized`, all cells null.
 """
@@ -26,7 +26,14 @@ from typing import cast
 import pyarrow as pa
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest.encodings import UNDECODABLE, decoded_blocks, find_encoding, line_blocks, nothing_familiar
+from ronghe.ingest.encodings import (
+    REPLACEMENT,
+    UNDECODABLE,
+    decoded_blocks,
+    find_encoding,
+    line_blocks,
+    nothing_familiar,
+)
 from ronghe.ingest.records import (
     BINARY,
     OVERSIZED,
@@ -44,7 +51,7 @@ from ronghe.ingest.records import (
 
 RECORD_CHARACTERS = 4 << 20
 NUL = "\0"
-_BAD = re.compile(f"[{NUL}\ud800-\udfff]")
+_BAD = re.compile(f"[{NUL}{REPLACEMENT}\ud800-\udfff]")
 
 Row = list[str | None]
 
@@ -233,9 +240,9 @@ class _Parser:
                 rows[place] = known + [None] * (self._width - len(known))
 
     def _has_bad(self, lines: list[str]) -> bool:
-        """Tell whether lines hold anything that did not decode; a strict encoding leaves only NUL."""
+        """Tell whether lines hold anything that did not decode; a strict encoding leaves only NUL and U+FFFD."""
         text = "".join(lines)
-        return NUL in text or (self._lenient and UNDECODABLE.search(text) is not None)
+        return NUL in text or REPLACEMENT in text or (self._lenient and UNDECODABLE.search(text) is not None)
 
     def _mend_cells(self, rows: list[Row], defects: dict[int, str]) -> None:
         """Null the cells that are too long or did not decode."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_BYTES = 32
+KEY_BYTES = 32
 
 
 class KeyStore:
@@ -35,7 +35,7 @@ class KeyStore:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             partial = self._folder / f".{key_id}.{os.getpid()}.{secrets.token_hex(4)}"
             with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(_BYTES))
+                file.write(secrets.token_bytes(KEY_BYTES))
             with contextlib.suppress(FileExistsError):
                 os.link(partial, path)
             partial.unlink()

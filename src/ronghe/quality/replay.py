@@ -18,7 +18,7 @@ from ronghe.privacy.keys import KeyStore
 from ronghe.quality import judgements
 from ronghe.quality.acceptance import count_fates, refuse_loss
 from ronghe.quality.checks import judge
-from ronghe.standardise.fates import RECORD, Fates, decide, rules
+from ronghe.standardise.fates import OTHER_SIDE, RECORD, Fates, decide, rules
 
 QUARANTINE, DUPLICATE = "meta.quarantine", "meta.duplicate"
 # A line of quarantine whose raw record was destroyed with the key of its day.
@@ -53,10 +53,10 @@ def run(ctx: JobContext) -> int:
         refuse_unsound(lake, feed, again)
         move(lake, feed, again, ledger.read_counts())
     again.fates.release()
-    before = ledger.counts_in_force()
+    before = ledger.quarantined_counts()
     events = replayed(lake, feed, ledger, deliveries)
     ledger.record(events)
-    return sum(before[e.delivery.delivery_id]["quarantined"] - e.counts["quarantined"] for e in events)
+    return sum(before[e.delivery.delivery_id] - e.counts["quarantined"] for e in events)
 
 
 def decide_again(lake: Lake, feed: Feed, deliveries: Sequence[Delivery], keys: KeyStore) -> Again:
@@ -69,24 +69,24 @@ def decide_again(lake: Lake, feed: Feed, deliveries: Sequence[Delivery], keys: K
         keys: where token keys are kept.
     """
     lines = lake.read(QUARANTINE).where(F.col("delivery_id").isin(*(d.delivery_id for d in deliveries)))
-    found = decide(lake, feed, deliveries, keys, lines)
+    found = decide(lake, feed, deliveries, (), keys, lines)
     left = (
         found.standing.select(*RECORD).unionByName(found.duplicates.select(*RECORD)).withColumn("leaves", F.lit(True))
     )
-    still = found.quarantined.select(*RECORD, F.col("reasons").alias("now"), F.col("record").alias("read"))
+    still = found.quarantined.select(*RECORD, F.struct("reasons", "record", *OTHER_SIDE).alias("now"))
     # A record of which raw knows nothing any more is neither right nor wrong.
     without_raw = F.concat_ws(" ", F.regexp_replace("reasons", f" ?{DESTROYED}", ""), F.lit(DESTROYED))
+    as_it_was = F.struct(without_raw.alias("reasons"), "record", *OTHER_SIDE)
     decided = (
         lines.join(left, list(RECORD), "left")
         .join(still, list(RECORD), "left")
-        .withColumn("now", F.coalesce("now", F.when(F.col("leaves").isNull(), without_raw)))
+        .withColumn("now", F.coalesce("now", F.when(F.col("leaves").isNull(), as_it_was)))
         .persist()
     )
-    changed = decided.where(F.col("leaves") | (F.col("now") != F.col("reasons"))).select("delivery_id").distinct()
-    ids = {row["delivery_id"] for row in changed.collect()}
-    kept = decided.where(F.col("leaves").isNull() & F.col("delivery_id").isin(*ids)).select(
-        *RECORD, "feed_id", F.col("now").alias("reasons"), F.coalesce("read", "record").alias("record")
-    )
+    changed = decided.where(F.col("leaves") | (F.col("now.reasons") != F.col("reasons")))
+    ids = {row["delivery_id"] for row in changed.select("delivery_id").distinct().collect()}
+    stays = F.col("leaves").isNull() & F.col("delivery_id").isin(*ids)
+    kept = decided.where(stays).select(*RECORD, "feed_id", "now.*")
     held = Fates(found.quarantined, found.duplicates, found.standing, (*found.held, decided))
     return Again(tuple(d for d in deliveries if d.delivery_id in ids), held, kept)
 
@@ -150,8 +150,8 @@ def replayed(lake: Lake, feed: Feed, ledger: Ledger, deliveries: Sequence[Delive
     """
     ids = [d.delivery_id for d in deliveries]
     found = count_fates(lake.read(feed.target), lake.read(DUPLICATE), lake.read(QUARANTINE), ids)
-    known, read = ledger.counts_in_force(), ledger.read_counts()
-    changed = [d for d in deliveries if found[d.delivery_id]["quarantined"] != known[d.delivery_id]["quarantined"]]
+    known, read = ledger.quarantined_counts(), ledger.read_counts()
+    changed = [d for d in deliveries if found[d.delivery_id]["quarantined"] != known[d.delivery_id]]
     refuse_loss(changed, read, found)
     return tuple(
         Event(d, "replayed", feed.version, counts={"read": read[d.delivery_id], **found[d.delivery_id]})
