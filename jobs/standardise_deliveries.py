@@ -28,7 +28,8 @@ def run(ctx: JobContext) -> int:
         ("meta.duplicate", found.duplicates),
         (feed.target, found.standing),
     ):
-        lake.replace(table, frame, lake.fingerprint(table, claim, [feed.raw_table], [feed]), part)
+        declared = fates.rules(feed, ctx.catalogue)
+        lake.replace(table, frame, lake.fingerprint(table, claim, [feed.raw_table], declared), part)
     found.release()
     return len(deliveries)
 

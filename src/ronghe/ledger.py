@@ -6,6 +6,8 @@ from typing import Any
 from ronghe.lake import Lake
 
 LEDGER = "meta.delivery"
+# A delivery whose last event is one of these is accepted: by its acceptance, or by the last replay of its quarantine.
+ACCEPTED = ("accepted", "replayed")
 
 
 def last_events(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -21,7 +23,20 @@ def accepted_events(lake: Lake, *columns: str) -> list[dict[str, Any]]:
         columns: columns of the ledger to have beside the event's own.
     """
     rows = lake.rows(LEDGER, list(dict.fromkeys(("delivery_id", "event_code", "recorded_at", *columns)))).to_pylist()
-    return [row for row in last_events(rows).values() if row["event_code"] == "accepted"]
+    return [row for row in last_events(rows).values() if row["event_code"] in ACCEPTED]
+
+
+def accepted_states(lake: Lake) -> dict[str, str]:
+    """Return what each accepted delivery stands for in a fingerprint, by its id.
+
+    It is the id; and where records came out of quarantine since, how many are left there: its rows are others then.
+    """
+    return {
+        row["delivery_id"]: f"{row['delivery_id']}+{row['quarantined_count']}"
+        if row["event_code"] == "replayed"
+        else row["delivery_id"]
+        for row in accepted_events(lake, "quarantined_count")
+    }
 
 
 def superseded_ids(lake: Lake) -> frozenset[str]:

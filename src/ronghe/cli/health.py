@@ -10,7 +10,7 @@ from ronghe import engine
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
-from ronghe.ledger import last_events, superseded_ids
+from ronghe.ledger import ACCEPTED, last_events, superseded_ids
 from ronghe.monitoring.freshness import feed_states
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
@@ -30,6 +30,7 @@ ADVICE = {
     "range": "a value is outside its limits: ask the source",
     "future": "a day lies after the delivery: ask the source",
     "any_of": "none of the values is there of which one must be: ask the source",
+    "destroyed": "what was read was destroyed with the key of its day: it cannot be replayed",
     "pattern": "a value is not of the contract's pattern: ask the source",
 }
 _BOOKS = "docs/runbooks"
@@ -198,7 +199,7 @@ def _feed(feed_id: str, ids: dict[tuple[str, str], set[str]], state: Any) -> Fee
 def _held_back(events: list[dict[str, Any]]) -> tuple[HeldBack, ...]:
     """Return deliveries that were rejected or stopped, but for those whose file was corrected and accepted since."""
     last = last_events(events).values()
-    accepted = {row["path"]: row["recorded_at"] for row in last if row["event_code"] == "accepted"}
+    accepted = {row["path"]: row["recorded_at"] for row in last if row["event_code"] in ACCEPTED}
     return tuple(
         HeldBack(row["event_code"], row["path"], row["reason"] or "")
         for row in last

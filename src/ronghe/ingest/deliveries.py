@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ronghe.contracts import ContractError, Feed
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.lake import Lake, digest
-from ronghe.ledger import LEDGER, accepted_events, last_events, superseded_ids
+from ronghe.ledger import ACCEPTED, LEDGER, accepted_events, accepted_states, last_events, superseded_ids
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -46,6 +46,10 @@ class Event:
     encoding: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
     reason: str | None = None
+
+    def said(self) -> tuple[str, str, int | None]:
+        """Return what tells the event from the delivery's others."""
+        return self.event_code, self.contract_version, self.counts.get("quarantined")
 
     def row(self, recorded_at: datetime) -> dict[str, Any]:
         """Return the event as a row of the ledger."""
@@ -250,6 +254,23 @@ class Ledger:
         claimed = sorted((d.delivery_id, str(last[d.delivery_id]["recorded_at"])) for d in deliveries)
         return [claimed, accepted_ids(self._lake, [self._feed.target])]
 
+    def with_quarantine(self, days: Container[date] | None = None) -> tuple[Delivery, ...]:
+        """Return accepted deliveries of which records are in quarantine, oldest business day first.
+
+        Args:
+            days: business days to look at; none for all.
+        """
+        found = [_of_row(row) for row in self._accepted() if row["quarantined_count"]]
+        asked = (delivery for delivery in found if days is None or delivery.business_date in days)
+        return tuple(sorted(asked, key=lambda d: (d.business_date, d.path)))
+
+    def quarantined_counts(self) -> dict[str, int]:
+        """Return how many records of each accepted delivery are in quarantine, by its id, as the ledger has it."""
+        return {row["delivery_id"]: row["quarantined_count"] or 0 for row in self._accepted()}
+
+    def _accepted(self) -> list[dict[str, Any]]:
+        return [row for row in last_events(self.events()).values() if row["event_code"] in ACCEPTED]
+
     def read_counts(self) -> dict[str, int]:
         """Return how many records each landed delivery has, by its id."""
         return {r["delivery_id"]: r["read_count"] for r in self.events() if r["event_code"] == "landed"}
@@ -261,8 +282,10 @@ class Ledger:
         instant, so one comes after all that are there, whatever the clock says.
         """
         there = last_events(self._lake.rows(LEDGER).to_pylist())
-        said = {(row["delivery_id"], row["event_code"], row["contract_version"]) for row in there.values()}
-        new = [e for e in events if (e.delivery.delivery_id, e.event_code, e.contract_version) not in said]
+        # One delivery may be replayed twice under one version, with fewer records in quarantine the second time.
+        key = ("delivery_id", "event_code", "contract_version", "quarantined_count")
+        said = {tuple(row[name] for name in key) for row in there.values()}
+        new = [e for e in events if (e.delivery.delivery_id, *e.said()) not in said]
         if not new:
             return
         instants = (row["recorded_at"].replace(tzinfo=None) for row in there.values())
@@ -279,11 +302,12 @@ def _of_row(row: dict[str, Any]) -> Delivery:
 
 
 def accepted_ids(lake: Lake, table_ids: Iterable[str]) -> tuple[str, ...]:
-    """Return the ids of the accepted deliveries behind std tables: what has come in, whatever else is on its way."""
+    """Return the states of the accepted deliveries behind std tables: what has come in, whatever else is on its way."""
     targets = set(table_ids)
     feeds = {feed.id for feed in lake.catalogue.feeds.values() if feed.target in targets}
+    states = accepted_states(lake)
     rows = accepted_events(lake, "feed_id")
-    return tuple(sorted(row["delivery_id"] for row in rows if row["feed_id"] in feeds))
+    return tuple(sorted(states[row["delivery_id"]] for row in rows if row["feed_id"] in feeds))
 
 
 def accepted_among(lake: Lake, delivery_ids: Collection[str]) -> tuple[Delivery, ...]:
@@ -298,7 +322,7 @@ def accepted_deliveries(lake: Lake) -> "DataFrame":
     from pyspark.sql import functions as F
 
     last = lake.read(LEDGER).groupBy("delivery_id").agg(F.max_by("event_code", "recorded_at").alias("event_code"))
-    return last.where(F.col("event_code") == "accepted").select("delivery_id")
+    return last.where(F.col("event_code").isin(*ACCEPTED)).select("delivery_id")
 
 
 def accepted_rows(lake: Lake, table_id: str) -> "DataFrame":

@@ -11,6 +11,7 @@ from ronghe.contracts import ContractError
 from ronghe.contracts.gate import GRAIN_CODE, SUPPRESSED
 from ronghe.job import Days
 from ronghe.lake import Lake, Part, code_version, digest
+from ronghe.ledger import accepted_states
 from ronghe.privacy import gate
 
 AUDIT = "meta.gate_audit"
@@ -57,13 +58,17 @@ def due_parts(
         gone: rows of deliveries that were restated since; a part that has no other rows is emptied.
 
     Returns:
-        The state of each due part by its value (a date as text): a hash of its deliveries, the basis and the code.
+        The state of each due part by its value (a date as text): a hash of its deliveries' states, the basis and code.
     """
     contract = lake.catalogue.table(mart.table_id).fingerprint()
     found = rows.groupBy(F.col(mart.part_column).cast("string").alias("part")).agg(
         F.array_sort(F.collect_set("delivery_id")).alias("deliveries")
     )
-    behind = {row["part"]: digest(row["deliveries"], basis, contract, code_version()) for row in found.collect()}
+    states = accepted_states(lake)
+    behind = {
+        row["part"]: digest([states.get(one, one) for one in row["deliveries"]], basis, contract, code_version())
+        for row in found.collect()
+    }
     built: dict[str, set[str]] = defaultdict(set)
     for row in lake.rows(mart.trail, ["table_name", "part", "state"]).to_pylist():
         if row["table_name"] == mart.table_id:

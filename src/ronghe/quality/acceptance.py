@@ -50,8 +50,8 @@ def refuse_loss(deliveries: Sequence[Delivery], read: dict[str, int], fates: dic
         if sum(counts.values()) != read[delivery.delivery_id]:
             raise DataStopped(
                 f"{delivery.feed_id}: {delivery.path} has {read[delivery.delivery_id]} records and fates for "
-                f"{sum(counts.values())} ({counts}). Nothing of it is published; run the standardise task again, "
-                "and file an issue if the counts stay apart."
+                f"{sum(counts.values())} ({counts}). Nothing more is done with it; run the task again, and file an "
+                "issue if the counts stay apart."
             )
 
 
