@@ -5,6 +5,7 @@ deliveries, parts) it worked on; zero means that there was nothing to do.
 """
 
 import argparse
+import fcntl
 import sys
 import time
 import traceback
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 EXIT_DATA = 65
 EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
+# How long a run waits for another one of the same job or feed.
+_ALONE_SECONDS = 600
 
 # Words of an error's text -> what a person does about it; the first that fits holds. The text is not told: it may quote
 # rows.
@@ -127,6 +130,7 @@ def run_job(
     asked = Days.parse(days) if days else None
     outlook = Lake(home, found)
     with (
+        _alone(home, feed_id or name),
         _measured(home, name, feed_id),
         lineage.recorded(home, outlook, name, feed_id),
         _without_row_content(home, name),
@@ -134,6 +138,31 @@ def run_job(
     ):
         lake = Lake(home, found, spark, outlook.accesses)
         return run(JobContext(home, found, spark, lake, feed_id, asked))
+
+
+@contextmanager
+def _alone(home: Home, what: str) -> Iterator[None]:
+    """Hold the lock of a feed, or of a job: what a rerun found due and what the live run writes meanwhile must agree.
+
+    The system frees it with the process, however that ends.
+
+    Raises:
+        JobFailed: another run held it for too long.
+    """
+    folder, deadline = home.service / "locks", time.monotonic() + _ALONE_SECONDS
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{what}.lock").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise JobFailed(
+                        f"Another run has held {what} for {_ALONE_SECONDS} s. Wait for it or end it, then try again."
+                    ) from None
+                time.sleep(0.2)
+        yield
 
 
 @contextmanager

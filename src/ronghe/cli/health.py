@@ -188,7 +188,7 @@ def _feed(feed_id: str, ids: dict[tuple[str, str], set[str]], state: Any) -> Fee
         newest_business_date=newest.isoformat() if newest else None,
         late_days=state.late_days if state else None,
         is_late=bool(state and state.is_late),
-        accepted=len(ids[feed_id, "accepted"]),
+        accepted=len(set().union(*(ids[feed_id, event] for event in ACCEPTED))),
         waiting=len(ids[feed_id, "landed"] | ids[feed_id, "reopened"]),
         held_back=len(ids[feed_id, "rejected"] | ids[feed_id, "stopped"]),
         records=state.record_count if state else 0,
