@@ -20,6 +20,8 @@ from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.monitoring.metrics import write_job_metrics
+from ronghe.remedies import remedy
+from ronghe.stopped import DataStopped as DataStopped
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,10 +30,6 @@ if TYPE_CHECKING:
 EXIT_DATA = 65
 EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
-
-
-class DataStopped(RuntimeError):
-    """A check that must hold does not: the data stay back until a person has looked."""
 
 
 class JobFailed(RuntimeError):
@@ -141,12 +139,13 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
         raise
     except Exception as error:
         log = home.engine / "errors.log"
-        with log.open("a", encoding="utf-8") as file:
+        # A disk that is full must not put the text of both errors on the screen.
+        with suppress(OSError), log.open("a", encoding="utf-8") as file:
             file.write(f"{name}\n{traceback.format_exc()}\n")
         condition = getattr(error, "getCondition", lambda: None)()
         raise JobFailed(
             f"{name} failed: {condition or type(error).__name__} at {_place(error)}. "
-            f"The whole message may quote rows; it is in {log}."
+            f"{remedy(error)}The whole message may quote rows; it is in {log}."
         ) from None
 
 
