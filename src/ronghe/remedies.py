@@ -14,6 +14,9 @@ _REFUSED = ("Permission denied", "AccessControlException", "Read-only file syste
 DAMAGED = "A table is damaged: `ronghe doctor` names it, docs/runbooks/damaged-table.md mends it. "
 REFUSED = "A folder cannot be written or read: `ronghe doctor` names it; give this user the right, then run it again. "
 
+_STRANGER = ("UNAUTHENTICATED", "Invalid authentication token", "authentication token")
+STRANGER = "The engine refuses the token: see docs/runbooks/secret-wrong.md. "
+
 
 class TableDamaged(DataStopped):
     """A table is not as it was written; nothing of it is read or written until it is mended."""
@@ -32,4 +35,6 @@ def remedy(error: BaseException) -> str:
         name in said for name in _REFUSED
     ):
         return REFUSED
+    if any(name in said for name in _STRANGER):
+        return STRANGER
     return DAMAGED if any(name in said for name in _DAMAGED) else ""

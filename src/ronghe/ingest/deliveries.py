@@ -200,7 +200,7 @@ class Ledger:
         new = [e for e in events if (e.delivery.delivery_id, e.event_code, e.contract_version) not in seen]
         if not new:
             return
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = datetime.now(UTC)
         rows = [event.row(now) for event in new]
         content = [{**row, "recorded_at": None} for row in rows]
         frame = self._lake.spark.createDataFrame(rows, schema_ddl(self._lake.catalogue.table(LEDGER)))
