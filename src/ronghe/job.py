@@ -21,6 +21,8 @@ from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.monitoring.metrics import write_job_metrics
+from ronghe.remedies import remedy, server_said
+from ronghe.stopped import DataStopped as DataStopped
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,26 +33,6 @@ EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
 # How long a run waits for another one of the same job or feed.
 _ALONE_SECONDS = 600
-
-# Words of an error's text -> what a person does about it; the first that fits holds. The text is not told: it may quote
-# rows.
-_ADVICE = (
-    (("No space left on device", "ENOSPC"), "The disk is full: docs/runbooks/disk-full.md. "),
-    (("File too large",), "A limit of the system on the size of files was met: raise it (`ulimit -f`). "),
-    (
-        ("OutOfMemoryError", "UNABLE_TO_ACQUIRE_MEMORY"),
-        "The engine's memory ran out: raise RONGHE_ENGINE_MEMORY; docs/runbooks/engine-does-not-answer.md. ",
-    ),
-    (
-        ("Python worker exited unexpectedly", "MemoryError", "Cannot allocate memory"),
-        "A Python worker was ended, most often for want of memory: run fewer tasks at a time (pool `engine`) or give "
-        "the machine more; docs/runbooks/engine-does-not-answer.md. ",
-    ),
-)
-
-
-class DataStopped(RuntimeError):
-    """A check that must hold does not: the data stay back until a person has looked."""
 
 
 class JobFailed(RuntimeError):
@@ -188,23 +170,12 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
         log = home.engine / "errors.log"
         # A full disk has no room for it either; the person must hear of the disk, not of the log.
         with suppress(OSError), log.open("a", encoding="utf-8") as file:
-            file.write(f"{name}\n{traceback.format_exc()}\n{_server_said(error)}\n")
+            file.write(f"{name}\n{traceback.format_exc()}\n{server_said(error)}\n")
         condition = getattr(error, "getCondition", lambda: None)()
         raise JobFailed(
-            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. {_advice(error)}"
+            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. {remedy(error)}"
             f"The whole message may quote rows; it is in {log}."
         ) from None
-
-
-def _advice(error: BaseException) -> str:
-    """Return what to do about an error whose cause is known, nothing for all others."""
-    said = f"{type(error).__name__} {error} {_server_said(error)}"
-    return next((advice for words, advice in _ADVICE if any(word in said for word in words)), "")
-
-
-def _server_said(error: BaseException) -> str:
-    """Return the causes an error had on the engine, nothing for one of our own."""
-    return str(getattr(error, "getStackTrace", lambda: None)() or "")
 
 
 def _place(error: BaseException) -> str:

@@ -152,7 +152,7 @@ class Lake:
         table = self._open(table_id)
         self.accesses.read.setdefault(table_id, int(table.version()))
         there = {field.name for field in table.schema().fields}
-        found = stores.dataset(table).to_table(columns=[name for name in wanted if name in there])
+        found = stores.rows(table, [name for name in wanted if name in there])
         for position, name in enumerate(wanted):
             if name not in there:  # added to the contract since the table was last written
                 found = found.add_column(position, name, pa.nulls(found.num_rows))

@@ -288,9 +288,9 @@ class Ledger:
         new = [e for e in events if (e.delivery.delivery_id, *e.said()) not in said]
         if not new:
             return
-        instants = (row["recorded_at"].replace(tzinfo=None) for row in there.values())
-        after = max(instants, default=datetime.min) + timedelta(microseconds=1)  # noqa: DTZ901 - UTC without a zone
-        now = max(datetime.now(UTC).replace(tzinfo=None), after)
+        instants = (row["recorded_at"].replace(tzinfo=UTC) for row in there.values())
+        after = max(instants, default=datetime.min.replace(tzinfo=UTC)) + timedelta(microseconds=1)
+        now = max(datetime.now(UTC), after)
         rows = [event.row(now) for event in new]
         content = [{**row, "recorded_at": None} for row in rows]
         frame = self._lake.spark.createDataFrame(rows, schema_ddl(self._lake.catalogue.table(LEDGER)))
