@@ -58,7 +58,7 @@ def test_stopping_check_leaves_the_release_and_tells_a_person(
     judged(monkeypatch, BROKEN)
     with (
         caplog.at_level(logging.WARNING),
-        pytest.raises(DataStopped, match="4 of 9 rows.*docs/runbooks/quality-stop.md"),
+        pytest.raises(DataStopped, match=r"4 of 9 rows.*docs/runbooks/quality-stop\.md"),
     ):
         release_extracts.run(ctx)
     assert published(ctx.home) == before
@@ -76,7 +76,8 @@ def test_warning_stops_nothing(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_audit_that_fails_leaves_the_release_and_tells_a_person(ctx: Any, caplog: pytest.LogCaptureFixture) -> None:
     write(ctx.home, "safe.place", [PLACE, PLACE])
     before = published(ctx.home)
-    with caplog.at_level(logging.WARNING), pytest.raises(DataStopped, match=r"the last one stays up.*release-failed\.md"):
+    stays = r"the last one stays up.*release-failed\.md"
+    with caplog.at_level(logging.WARNING), pytest.raises(DataStopped, match=stays):
         release_extracts.run(ctx)
     assert published(ctx.home) == before
     assert "release_failed: livelihood" in caplog.text
