@@ -71,6 +71,7 @@ class World:
     stock: Home
     seed: int
     url: Callable[[], str]
+    ready: Callable[[], None]
     without: str | None
     say: Callable[[str], None]
     deliveries: list[list[Path]] = field(default_factory=list)
@@ -171,6 +172,7 @@ class World:
         except engine.EngineError as error:
             self.say(f"  {error}")
             return job.EXIT_TEMPORARY
+        self.ready()
         self.current = process = self.start(verb, feed, armed=self.arming(feed or verb))
         process.join(HUNG_SECONDS)
         if process.is_alive():

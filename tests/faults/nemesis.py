@@ -260,7 +260,7 @@ def run(seed: int, minutes: float, pace: float, root: Path, without: str | None)
     shutil.copytree(stock.truth, home.truth)
     engine.up(home)
     proxy = Proxy(port)
-    world = days.World(home, stock, seed, lambda: f"sc://localhost:{proxy.port}", without, say)
+    world = days.World(home, stock, seed, lambda: f"sc://localhost:{proxy.port}", proxy.settle, without, say)
     nemesis, ways = Nemesis(world, proxy, seed, pace), Counter[str]()
     say(f"seed {seed}, {minutes} minutes, a fault every {pace} s, guard off: {without or 'none'}; {root}")
     try:
