@@ -1,4 +1,4 @@
-"""What Airflow adds to a task: a DAG's wall time without the time its jobs took, through services that are really up."""
+"""What Airflow adds to a task: a DAG's wall time less that of its jobs, through services that are really up."""
 
 import os
 import re

@@ -62,22 +62,27 @@ def _swipes(day: str, first: int, last: int, records: int) -> str:
     wrong = draw("wrong", 0, 100_000)
     fault = f"CASE WHEN {wrong} < {6 * _WRONG} THEN {wrong} // {_WRONG} ELSE -1 END"
     second = draw("second", 6 * 3600, 24 * 3600, "source")
+    card = draw("card", 0, max(1, records // _SWIPES_A_CARD), "source")
+    yuan, quarters = draw("yuan", 1, 12, "source"), draw("cents", 0, 4, "source")
     clock = f"strftime(make_timestamp(({second}) * 1000000), '%H:%M:%S')"
     return f"""
         WITH numbered AS (
-            SELECT i AS place, CASE WHEN {draw("again", 0, 100_000)} < {_REPEATED} THEN greatest(i - 7, {first}) ELSE i END
-                   AS source, {fault} AS fault FROM range({first}, {last}) r(i))
+            SELECT i AS place,
+                   CASE WHEN {draw("again", 0, 100_000)} < {_REPEATED} THEN greatest(i - 7, {first}) ELSE i END
+                       AS source,
+                   {fault} AS fault FROM range({first}, {last}) r(i))
         SELECT place,
-               CASE fault WHEN 0 THEN '' ELSE printf('SZT%09d', {draw("card", 0, max(1, records // _SWIPES_A_CARD), "source")}) END AS a,
+               CASE fault WHEN 0 THEN '' ELSE printf('SZT%09d', {card}) END AS a,
                CASE fault WHEN 1 THEN '2026-13-45 99:00:00' ELSE '{day} ' || {clock} END AS b,
                CASE WHEN fault = 2 THEN '轻轨入站' WHEN s.kind = 'bus_stop' THEN '巴士'
                     WHEN {draw("out", 0, 2, "source")} = 1 THEN '地铁出站' ELSE '地铁入站' END AS c,
                CASE WHEN {draw("wide", 0, 30, "source")} = 0
                     THEN translate(s.line, '0123456789M', '０１２３４５６７８９Ｍ') ELSE s.line END AS d,
                CASE fault WHEN 3 THEN '' ELSE s.code END AS e,
-               CASE WHEN fault = 3 THEN '-' WHEN {draw("spelt", 0, 4, "source")} = 0 THEN s.name || '站　' ELSE s.name END AS f,
+               CASE WHEN fault = 3 THEN '-' WHEN {draw("spelt", 0, 4, "source")} = 0 THEN s.name || '站　'
+                    ELSE s.name END AS f,
                s.lon AS g, s.lat AS h,
                right(s.code, 7) || printf('%02d', {draw("reader", 1, 30, "source")}) AS i,
-               CASE fault WHEN 4 THEN '-2.00' ELSE printf('%d.%02d', {draw("yuan", 1, 12, "source")}, {draw("cents", 0, 4, "source")} * 25) END AS j,
+               CASE fault WHEN 4 THEN '-2.00' ELSE printf('%d.%02d', {yuan}, {quarters} * 25) END AS j,
                CASE fault WHEN 5 THEN '20270101' ELSE replace('{day}', '-', '') END AS k
         FROM numbered JOIN stop s ON s.n = hash(source, 'stop') % {len(STOPS)}"""

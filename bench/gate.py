@@ -58,10 +58,11 @@ def twin(task: Task) -> None:
     task.write(
         connection,
         MART,
-        f"""SELECT source_code, place_kind_code, service_date, place_id, coalesce(quarter_at, hour_at) AS window_start_at,
+        f"""SELECT source_code, place_kind_code, service_date, place_id,
+                   coalesce(quarter_at, hour_at) AS window_start_at,
                    ['{"', '".join(_RUNGS)}'][rung + 1] AS grain_code,
                    count(*) FILTER (direction = 'in') AS in_count,
-                   CASE WHEN place_kind_code = 'bus_stop' THEN NULL ELSE count(*) FILTER (direction = 'out') END AS out_count
+                   CASE WHEN place_kind_code <> 'bus_stop' THEN count(*) FILTER (direction = 'out') END AS out_count
             FROM (SELECT rung, direction, {shown} FROM member JOIN (SELECT leaf, rung, size FROM leaf) USING (leaf)
                   WHERE size >= {_MINIMUM}) GROUP BY rung, {cell}""",
     )

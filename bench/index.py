@@ -93,7 +93,8 @@ def _listed() -> str:
 
 def _predicted() -> str:
     probability = draw("probability", 1, 400)
-    return f"SELECT {_cve('i')} AS cve_code, {probability} / 1000.0::DOUBLE AS exploit_probability FROM range({_PREDICTED}) r(i)"
+    return f"""SELECT {_cve("i")} AS cve_code, {probability} / 1000.0::DOUBLE AS exploit_probability
+                FROM range({_PREDICTED}) r(i)"""
 
 
 def _survey(units: list[str], questions: list[str]) -> str:
@@ -113,7 +114,8 @@ def _threats(units: list[str]) -> str:
         FROM (VALUES {places}) t(object_code, region_code)
         UNION ALL
         SELECT 'sighting--' || object_code, TIMESTAMPTZ '{_DAY} 00:00:00+00', 'sighting', NULL,
-               '["' || object_code || '"]', 1 + hash(object_code) % 20 FROM (VALUES {places}) t(object_code, region_code)"""
+               '["' || object_code || '"]', 1 + hash(object_code) % 20
+        FROM (VALUES {places}) t(object_code, region_code)"""
 
 
 def run(world: World) -> None:
@@ -136,7 +138,8 @@ _HOSTS = """
              LEFT JOIN std_exploit_prediction p USING (cve_code) GROUP BY weak.record_number)
     SELECT unit_code, count(*) AS hosts, sum(open_service_count) AS services, count_if(has_open_database) AS databases,
            count_if(is_end_of_life) AS ended, count_if(control_service_count > 0) AS controls,
-           count_if(listed > 0) AS listed, count_if(highest >= 0.1) AS likely, sum(coalesce(probability, 0)) AS probability
+           count_if(listed > 0) AS listed, count_if(highest >= 0.1) AS likely,
+           sum(coalesce(probability, 0)) AS probability
     FROM std_host_scan h LEFT JOIN scored USING (record_number) JOIN area USING (region_code) GROUP BY unit_code"""
 _SENSOR_DAYS = """
     WITH day AS (
@@ -148,7 +151,8 @@ _SENSOR_DAYS = """
         FROM std_network_event WHERE region_code IS NOT NULL AND sensor_code IS NOT NULL GROUP BY ALL),
     expected AS (
         SELECT * FROM (SELECT DISTINCT region_code, sensor_code FROM day), (SELECT DISTINCT business_date FROM day))
-    SELECT unit_code, count_if(alive) AS alive, sum(severe) FILTER (alive) AS severe, sum(scans) FILTER (alive) AS scans,
+    SELECT unit_code, count_if(alive) AS alive, sum(severe) FILTER (alive) AS severe,
+           sum(scans) FILTER (alive) AS scans,
            sum(attackers) FILTER (alive) AS attackers, avg(coalesce(alive, false)::INT) AS coverage
     FROM expected LEFT JOIN day USING (region_code, sensor_code, business_date) JOIN area USING (region_code)
     GROUP BY unit_code"""
@@ -215,8 +219,9 @@ def _counted(connection: duckdb.DuckDBPyConnection) -> list[Cell]:
         cells += [Cell(DAYS[-1], unit, indicator, *rest) for unit, *rest in connection.execute(asked).fetchall()]
     for indicator, question in _ANSWERS.items():
         base = "1.0" if indicator == "containment_time" else "base_value"
-        asked = f"SELECT region_code, reported_value, {base} FROM std_security_survey WHERE survey_indicator_code = '{question}'"
-        cells += [Cell(DAYS[-1], unit, indicator, *rest, None) for unit, *rest in connection.execute(asked).fetchall()]
+        asked = f"SELECT region_code, reported_value, {base} FROM std_security_survey WHERE survey_indicator_code = ?"
+        answers = connection.execute(asked, [question]).fetchall()
+        cells += [Cell(DAYS[-1], unit, indicator, *rest, None) for unit, *rest in answers]
     return cells
 
 

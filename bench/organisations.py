@@ -1,4 +1,4 @@
-"""Registrations and permits of any size, as the standardised tables hold them, made by DuckDB: one seed, the same rows."""
+"""Registrations and permits of any size, as the standardised tables hold them, made by DuckDB."""
 
 from bench.feeds import draw
 
@@ -34,7 +34,8 @@ def _name(number: str, spelling: str) -> str:
     """Return SQL for a name: `spelling` draws how region and legal form are written."""
     form = _of(("有限公司", "有限责任公司"), f"{spelling}form", number)
     brand = _brand(number)
-    return f"""CASE WHEN {_trader(number)} THEN '贵阳市南明区' || {_of(_SIGNS, "shop", number)} || {_of(_SURNAMES, "owner", number)} || '记小吃店'
+    shop = f"{_of(_SIGNS, 'shop', number)} || {_of(_SURNAMES, 'owner', number)}"
+    return f"""CASE WHEN {_trader(number)} THEN '贵阳市南明区' || {shop} || '记小吃店'
         WHEN {draw(spelling, 0, 3, number)} = 0 THEN '贵州' || {brand} || {form}
         WHEN {draw(spelling, 0, 3, number)} = 1 THEN '贵阳市' || {brand} || {form}
         ELSE {brand} || '（贵阳）' || {form} END"""
@@ -59,9 +60,11 @@ def registrations(records: int) -> str:
         SELECT 'guiyang' AS source_code, {_uscc("n")} AS uscc,
                DATE '2026-01-01' + (i // {known} * 100 + {draw("approved", 0, 90)})::INT AS approved_date,
                {_name("n", "register")} AS organisation_name, {_KIND} AS organisation_kind_code,
-               {_PERSON} AS legal_representative_name, CASE WHEN {draw("silent", 0, 4)} > 0 THEN {_PHONE} END AS contact_phone,
+               {_PERSON} AS legal_representative_name,
+               CASE WHEN {draw("silent", 0, 4)} > 0 THEN {_PHONE} END AS contact_phone,
                {_FOUNDED} AS founded_date, {_CAPITAL} AS registered_capital_cny, {_DIVISION} AS division_code,
-               CASE WHEN {draw("nowhere", 0, 4)} > 0 THEN '贵阳市中华路' || {draw("door", 1, 900)} || '号' END AS address,
+               CASE WHEN {draw("nowhere", 0, 4)} > 0 THEN '贵阳市中华路' || {draw("door", 1, 900)} || '号' END
+                   AS address,
                'active' AS registration_status_code, '{DELIVERY}-r' AS delivery_id, i + 1 AS record_number
         FROM (SELECT i, i % {known} AS n FROM range({known * 2}) r(i))"""
 
@@ -92,7 +95,9 @@ def fused(records: int, changed: str = "false") -> str:
                {_trader("n")} AS is_sole_trader, {_PERSON} AS legal_representative_name, {_PHONE} AS contact_phone,
                {_FOUNDED} AS founded_date, {_CAPITAL} AS registered_capital_cny, {_DIVISION} AS division_code,
                '南明区' AS division_name, {_DIVISION} AS current_division_code,
-               CASE WHEN {changed} THEN '新址' ELSE '贵阳市中华路' END || {draw("door", 1, 900, "n")} || '号' AS address,
-               'active' AS registration_status_code, DATE '2026-03-01' + {draw("since", 0, 200, "n")}::INT AS updated_date,
+               CASE WHEN {changed} THEN '新址' ELSE '贵阳市中华路' END || {draw("door", 1, 900, "n")} || '号'
+                   AS address,
+               'active' AS registration_status_code,
+               DATE '2026-03-01' + {draw("since", 0, 200, "n")}::INT AS updated_date,
                1::BIGINT AS source_count, 2::BIGINT AS record_count
         FROM range({records}) r(n)"""

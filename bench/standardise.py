@@ -156,8 +156,9 @@ def twin(task: Task) -> None:
     task.write(
         connection,
         STD,
-        """SELECT 'shenzhen' AS source_code, card_token, swiped_at, swipe_kind_code, device_code, service_date, line_name,
-                   place_code, place_name, w.x AS longitude, w.y AS latitude, fare_cny, delivery_id, record_number
+        """SELECT 'shenzhen' AS source_code, card_token, swiped_at, swipe_kind_code, device_code, service_date,
+                   line_name, place_code, place_name, w.x AS longitude, w.y AS latitude, fare_cny,
+                   delivery_id, record_number
             FROM standing s LEFT JOIN position w USING (longitude, latitude)
             WHERE (kept.d, kept.n) = (delivery_id, record_number)""",
     )

@@ -72,7 +72,8 @@ def twin(task: Task) -> None:
     task.write(
         connection,
         TARGET,
-        "SELECT r.* REPLACE (treated_text AS request_text) FROM fused_service_request r JOIN treated USING (request_text)",
+        "SELECT r.* REPLACE (treated_text AS request_text) "
+        "FROM fused_service_request r JOIN treated USING (request_text)",
     )
 
 
