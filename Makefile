@@ -62,6 +62,9 @@ nights: setup ## Run the long tests: nights through Airflow, cut off and late, k
 	@$(PYTEST) tests/engine -m long
 	@$(PYTEST) tests/pipeline
 
+bench: setup ## Measure every stage against DuckDB and fill docs/benchmarks.md (two hours, quiet machine)
+	@$(BIN)/python -m bench.run
+
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference
 	@$(BIN)/python -m ronghe_airflow.reference
