@@ -21,6 +21,8 @@ from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.monitoring.metrics import write_job_metrics
+from ronghe.remedies import remedy, server_said
+from ronghe.stopped import DataStopped as DataStopped
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,10 +33,6 @@ EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
 # How long a run waits for another one of the same job or feed.
 _ALONE_SECONDS = 600
-
-
-class DataStopped(RuntimeError):
-    """A check that must hold does not: the data stay back until a person has looked."""
 
 
 class JobFailed(RuntimeError):
@@ -170,12 +168,12 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
         raise
     except Exception as error:
         log = home.engine / "errors.log"
-        # A disk that is full must not put the text of both errors on the screen.
+        # A full disk has no room for it either; the person must hear of the disk, not of the log.
         with suppress(OSError), log.open("a", encoding="utf-8") as file:
-            file.write(f"{name}\n{traceback.format_exc()}\n")
+            file.write(f"{name}\n{traceback.format_exc()}\n{server_said(error)}\n")
         condition = getattr(error, "getCondition", lambda: None)()
         raise JobFailed(
-            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. "
+            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. {remedy(error)}"
             f"The whole message may quote rows; it is in {log}."
         ) from None
 

@@ -113,6 +113,28 @@ def test_error_names_its_condition_and_place() -> None:
         run_job(raising(KeyError(ROW)), "land_deliveries")
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(28, "No space left on device", "/x"), "disk-full.md"),
+        (SparkSays("java.io.IOException: No space left on device"), "disk-full.md"),
+        (SparkSays("java.lang.OutOfMemoryError: Java heap space"), "raise RONGHE_ENGINE_MEMORY"),
+        (SparkSays("Python worker exited unexpectedly (crashed)"), "for want of memory"),
+        (OSError(27, "File too large"), "ulimit -f"),
+    ],
+)
+def test_error_of_a_known_cause_says_what_to_do(error: Exception, advice: str) -> None:
+    with pytest.raises(JobFailed) as said:
+        run_job(raising(error), "land")
+    assert advice in str(said.value)
+
+
+def test_person_hears_of_the_disk_when_the_log_cannot_be_written_either(home: Home) -> None:
+    (home.engine / "errors.log").mkdir(parents=True)
+    with pytest.raises(JobFailed, match=r"disk-full\.md"):
+        run_job(raising(OSError(28, "No space left on device")), "land")
+
+
 @pytest.mark.parametrize("kind", [ContractError, DataStopped, JobFailed, engine.EngineError])
 def test_own_error_passes_as_it_is(kind: type[Exception], home: Home) -> None:
     with pytest.raises(kind, match=r"^say this$"):
