@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 
 COMMITS = 50
 # A writer in a JVM of its own: it says that it is ready, waits for the other, then appends one row a commit.
@@ -70,7 +70,7 @@ def await_ready(root: Path, writer: "subprocess.Popen[str]") -> None:
 
 def end(*writers: "subprocess.Popen[str]") -> None:
     for writer in writers:
-        _, said = writer.communicate(timeout=400)
+        _, said = writer.communicate(timeout=1200)
         assert writer.returncode == 0, said[-2000:]
 
 
