@@ -207,8 +207,8 @@ def spark_count_faults(lake: Lake, tables: Iterable[str]) -> list[str]:
 def release_faults(home: Home) -> list[str]:
     """Every package that is up is as its manifest says, and nothing else lies beside it.
 
-    The release id is the hash of the manifest, and the ledger of releases names it: that binds a package to its
-    record.
+    Packages bear no signature. The release id is the hash of the manifest, and the ledger of releases names it: that
+    binds a package to its record, for whoever trusts the ledger.
     """
     recorded = Lake(home, catalogue()).rows("meta.release").to_pylist()
     faults = []
