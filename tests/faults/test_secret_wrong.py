@@ -1,4 +1,4 @@
-"""A key or a token is missing, cut off, open to others or changed: nothing is written, no secret told."""
+"""A key or token is missing, cut off, open to others or changed: nothing is written, and the error tells no secret."""
 
 import os
 import secrets
