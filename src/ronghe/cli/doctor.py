@@ -6,13 +6,17 @@ from dataclasses import asdict
 
 import typer
 
-from ronghe.doctor import machine
+from ronghe.doctor import lake, machine, releases
 from ronghe.doctor import security as keeps_out
 from ronghe.doctor.findings import Finding
 from ronghe.home import Home
 
 # In this order: a machine that is not well explains much of what comes after it.
-LOOKS: tuple[Callable[[Home], Iterator[Finding]], ...] = (machine.findings,)
+LOOKS: tuple[Callable[[Home], Iterator[Finding]], ...] = (
+    machine.findings,
+    lake.findings,
+    releases.findings,
+)
 
 
 def examine(home: Home, *, as_json: bool, security: bool = False) -> bool:
