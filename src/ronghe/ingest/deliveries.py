@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from ronghe.contracts import ContractError, Feed
 from ronghe.contracts.ddl import schema_ddl
+from ronghe.ingest.closed import closed_until
 from ronghe.lake import Lake, digest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 LEDGER = "meta.delivery"
+# What was delivered is gone: the original, the records as read, and what quarantine kept of them.
+PURGED = "purged"
 # A file a source is still writing carries one of these, and is left alone until it is renamed.
 _UNFINISHED = (".tmp", ".part", ".filepart")
 
@@ -158,16 +161,18 @@ class Ledger:
         """Return the path under which each content was landed under this version of the contract.
 
         Keys are business day and SHA-256: a list that did not change is a delivery of its day all the same, and what a
-        contract put in quarantine may be delivered again when the contract is mended.
+        contract put in quarantine may be delivered again when the contract is mended. What was purged is known under
+        every version: its rows stand, and their identifiers could not be told from those of the same file again.
         """
         return {
             (row["business_date"], row["content_sha256"]): row["path"]
             for row in self.events()
-            if row["event_code"] == "landed" and row["contract_version"] == self._feed.version
+            if row["event_code"] == PURGED
+            or (row["event_code"] == "landed" and row["contract_version"] == self._feed.version)
         }
 
     def unclaimed(self) -> tuple[Delivery, ...]:
-        """Return deliveries that were landed and neither accepted nor stopped, oldest business day first.
+        """Return deliveries that were landed and neither accepted, stopped nor purged, oldest business day first.
 
         One that was stopped waits until the feed's contract has another version: it would only be stopped again, and
         its rows would stand before those of a delivery that corrects them.
@@ -176,7 +181,7 @@ class Ledger:
         ended = {
             row["delivery_id"]
             for row in events
-            if row["event_code"] == "accepted"
+            if row["event_code"] in ("accepted", PURGED)
             or (row["event_code"] == "stopped" and row["contract_version"] == self._feed.version)
         }
         names = Delivery.__dataclass_fields__
@@ -224,5 +229,13 @@ def accepted_deliveries(lake: Lake) -> "DataFrame":
 
 
 def accepted_rows(lake: Lake, table_id: str) -> "DataFrame":
-    """Return a std table's rows of accepted deliveries; nothing else is read downstream of the ingest."""
-    return lake.read(table_id).join(accepted_deliveries(lake), "delivery_id", "left_semi")
+    """Return a std table's rows of accepted deliveries; nothing else is read downstream of the ingest.
+
+    Days whose rows went when their retention ended are closed: a late row of one is not read either. What was built
+    from them stands, and would be built again from the late row alone.
+    """
+    from pyspark.sql import functions as F
+
+    rows = lake.read(table_id).join(accepted_deliveries(lake), "delivery_id", "left_semi")
+    kept, closed = lake.catalogue.table(table_id).retention, closed_until(lake, table_id)
+    return rows.where(F.col(kept.day_column) > F.lit(closed)) if kept and closed else rows

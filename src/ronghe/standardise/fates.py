@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ronghe.contracts import Feed
+from ronghe.ingest.closed import KEYS, closed_until
 from ronghe.ingest.deliveries import Delivery, accepted_rows
 from ronghe.lake import Lake
 from ronghe.privacy.keys import KeyStore
@@ -42,7 +43,8 @@ def decide(lake: Lake, feed: Feed, deliveries: Sequence[Delivery], keys: KeyStor
     days = lake.spark.createDataFrame(rows, "delivery_id STRING, business_date DATE")
     # Each frame is read several times below; parsing and hashing once is worth the memory.
     judged = judge(lake.read(feed.raw_table), days, feed, lake.catalogue).persist()
-    right = with_tokens(judged.where(F.size("reasons") == 0).drop("reasons", "record"), feed, table, keys)
+    right = judged.where(F.size("reasons") == 0).drop("reasons", "record")
+    right = with_tokens(right, feed, table, keys, closed_until(lake, KEYS))
     present = accepted_rows(lake, feed.target) if lake.exists(feed.target) else None
     standing = with_standing(right, present, table.primary_key).persist()
     named = F.lit(feed.id).alias("feed_id")
