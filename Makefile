@@ -4,6 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -q
+# A classic session's driver keeps one core busy; two of them, each with whole files, take little more than half the time.
+BOTH_CORES := -n 2 --dist loadfile
 UNREACHABLE := The package registries cannot be reached (see the lines above): check the network or your proxy, then try again.
 
 help: ## Show this help
@@ -38,21 +41,29 @@ check: setup ## Format, lint, types, imports and contracts: under a minute, no J
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q tests/contracts
+	@$(PYTEST) $(BOTH_CORES) tests/contracts
 
 test: check ## Check, then run every other test but the long nights
-	@$(BIN)/pytest -q tests/unit tests/dags
-	@$(BIN)/pytest -q tests/spark -m "not long"
-	@$(BIN)/pytest -q tests/engine -m "not long"
-	@$(BIN)/pytest -q tests/faults -m smoke
+	@$(PYTEST) $(BOTH_CORES) tests/unit tests/dags
+	@$(PYTEST) $(BOTH_CORES) tests/spark -m "not long"
+	@$(PYTEST) tests/engine -m "not long"
+	@$(PYTEST) tests/faults -m smoke
 
 faults: setup ## Break things on purpose and see that nothing is lost
-	@$(BIN)/pytest -q tests/faults
+	@$(PYTEST) tests/faults
+
+SEED ?= 1
+MINUTES ?= 15
+nemesis: setup ## Disturb days of work for MINUTES by faults that SEED chooses, then compare with undisturbed ones
+	@$(BIN)/python -m tests.faults.nemesis --seed $(SEED) --minutes $(MINUTES)
 
 nights: setup ## Run the long tests: nights through Airflow, cut off and late, killed after writes (an hour)
-	@$(BIN)/pytest -q tests/spark -m long
-	@$(BIN)/pytest -q tests/engine -m long
-	@$(BIN)/pytest -q tests/pipeline
+	@$(PYTEST) tests/spark -m long
+	@$(PYTEST) tests/engine -m long
+	@$(PYTEST) tests/pipeline
+
+bench: setup ## Measure every stage against DuckDB and fill docs/benchmarks.md (two hours, quiet machine)
+	@$(BIN)/python -m bench.run
 
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference
@@ -69,4 +80,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test nights faults docs fmt lock clean
+.PHONY: help setup run down check test nights faults nemesis docs fmt lock clean

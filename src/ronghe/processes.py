@@ -100,6 +100,13 @@ def group(leader: int) -> list[psutil.Process]:
     return list(found.values())
 
 
+def children(pid: int) -> list[psutil.Process]:
+    """Return the processes that a process has started itself and that run."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child for child in psutil.Process(pid).children() if alive(child.pid)]
+    return []
+
+
 def end_group(leader: int) -> None:
     """Ask a group and its descendants to end, and kill what is left after ten seconds."""
     members = group(leader)

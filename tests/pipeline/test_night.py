@@ -182,6 +182,6 @@ def test_a_second_night_does_no_work_twice(night: Night) -> None:
 
 def test_down_leaves_no_process(night: Night) -> None:
     """Runs last in its file: it ends the services of the fixture."""
-    assert any("standalone" in line for line in night.processes())
+    assert any("ronghe.orchestration.servers" in line for line in night.processes())
     night.ronghe("down")
     assert night.processes() == []

@@ -7,10 +7,10 @@ from types import ModuleType
 from ronghe.cli.health import ADVICE
 from ronghe.contracts import rules
 from ronghe.ingest import records
-from ronghe.standardise import standardiser
+from ronghe.standardise import fates, standardiser
 
-# Reasons a reader gives; they stand alone, without a column.
-DEFECTS = {records.TORN, records.UNDECODABLE_CELL, records.OVERSIZED}
+# Reasons that stand alone, without a column: those a reader gives, and that of records which contradict each other.
+DEFECTS = {records.TORN, records.UNDECODABLE_CELL, records.OVERSIZED, fates.CONTRADICTION}
 
 
 def prefixes(module: ModuleType) -> set[str]:

@@ -13,6 +13,7 @@ from ronghe.engine import POOL, POOL_SLOTS
 from ronghe.home import Home
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
+from ronghe.orchestration.servers import SERVERS as OF_AIRFLOW
 from ronghe.simulate import serve
 
 
@@ -47,10 +48,8 @@ def stop(home: Home) -> None:
     typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 
 
-# Processes of Airflow that a container may be.
-_OF_AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 # `migrate` makes or upgrades what the others need, and ends.
-SERVERS = ("engine", "master", "worker", "migrate", *_OF_AIRFLOW)
+SERVERS = ("engine", "master", "worker", "migrate", *OF_AIRFLOW)
 
 
 def become(home: Home, what: str) -> NoReturn:
@@ -70,6 +69,6 @@ def become(home: Home, what: str) -> NoReturn:
     if what == "migrate":
         stores.make_buckets(home.lake_root(zone) for zone in ("restricted", "open"))
         service.become(home, "db", "migrate")
-    if what in _OF_AIRFLOW:
+    if what in OF_AIRFLOW:
         service.become(home, what)
     raise ContractError(f"there is no server {what!r}; known are {', '.join(SERVERS)}")

@@ -18,3 +18,9 @@ def closed_until(lake: "Lake", subject: str) -> date | None:
     """
     rows = lake.rows(DESTRUCTION, ["subject", "until_date"]).to_pylist()
     return max((row["until_date"] for row in rows if row["subject"] == subject and row["until_date"]), default=None)
+
+
+def purged_ids(lake: "Lake") -> frozenset[str]:
+    """Return the ids of deliveries that are gone: the original, the records as read, what quarantine kept of them."""
+    rows = lake.rows(DESTRUCTION, ["subject", "state_code"]).to_pylist()
+    return frozenset(row["subject"] for row in rows if row["state_code"] == "done")

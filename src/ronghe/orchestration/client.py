@@ -15,6 +15,9 @@ ENDED = ("success", "failed")
 # States of a task that a person wants to hear of.
 _TOLD = (*ENDED, "skipped", "upstream_failed", "up_for_retry")
 
+# How often the scheduler is asked after, and how long it may be unwell: on a busy machine it may miss some beats.
+_ASKED_SECONDS, _STOPPED_SECONDS = 10.0, 60.0
+
 
 @dataclass(frozen=True)
 class TaskState:
@@ -138,12 +141,20 @@ class Airflow:
         found = self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return [TaskState(dag_id, t["task_id"], t["state"] or "waiting", t["duration"]) for t in found]
 
+    def _schedules(self) -> bool:
+        """Say whether the scheduler reported within Airflow's own patience of half a minute."""
+        return bool((self._call("GET", "/monitor/health").get("scheduler") or {}).get("status") == "healthy")
+
     def follow(self, runs: list[tuple[str, str]], report: Callable[[TaskState], None]) -> set[str]:
         """Watch runs, given by DAG and run id, until all have ended; report each task when it ends.
 
         Returns:
             The DAGs of which a run failed.
+
+        Raises:
+            AirflowError: Airflow answers no more, or its scheduler has stopped, so that no run would ever end.
         """
+        well = time.monotonic()
         told: set[tuple[str, str, str]] = set()
         waiting, failed = list(runs), set()
         while waiting:
@@ -157,5 +168,12 @@ class Airflow:
                 if state in ENDED:
                     waiting.remove((dag_id, run_id))
                     failed |= {dag_id} if state == "failed" else set()
+            if time.monotonic() - well > _ASKED_SECONDS and self._schedules():
+                well = time.monotonic()
+            if time.monotonic() - well > _STOPPED_SECONDS:
+                raise service.AirflowError(
+                    "Airflow's scheduler has stopped. Start it with `ronghe up` and run again; what was done stays "
+                    "done."
+                )
             time.sleep(0.5)
         return failed

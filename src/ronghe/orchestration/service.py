@@ -12,14 +12,20 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from cryptography.fernet import Fernet
+
 from ronghe import engine
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
-from ronghe.processes import ServiceState, end_service, listening, load_state, save_state, secret_file
+from ronghe.orchestration import login
+from ronghe.orchestration.servers import SERVERS
+from ronghe.processes import ServiceState, alive, children, end_service, listening, load_state, save_state, secret_file
 
-USER = "admin"
+USER = login.OPERATOR
 _START_SECONDS = 120
 _READY_PATHS = ("metadatabase", "scheduler", "dag_processor")
+# How long a server that died has to be started again and be well.
+_HEAL_SECONDS = 45
 
 
 class AirflowError(RuntimeError):
@@ -34,6 +40,7 @@ def port() -> int:
 def environment(home: Home) -> dict[str, str]:
     """Return the environment Airflow runs in: no examples, no reports home, few workers, loopback only."""
     code = builtin_folder()
+    address = os.environ.get("RONGHE_AIRFLOW_URL", f"http://localhost:{port()}")
     own = {
         "AIRFLOW_HOME": str(home.service / "airflow"),
         **_database(home),
@@ -44,12 +51,12 @@ def environment(home: Home) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_password_file(home)),
+        "AIRFLOW__CORE__FERNET_KEY": secret_file(home.service / "airflow.fernet_key", Fernet.generate_key().decode()),
+        **login.environment(_password_file(home), address),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://localhost:{port()}/execution/",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port()),
-        "AIRFLOW__API__BASE_URL": os.environ.get("RONGHE_AIRFLOW_URL", f"http://localhost:{port()}"),
+        "AIRFLOW__API__BASE_URL": address,
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__EXPOSE_CONFIG": "False",
         "AIRFLOW__API__SECRET_KEY": _secret(home, "api_secret"),
@@ -113,7 +120,7 @@ def state(home: Home) -> ServiceState | None:
 
 
 def up(home: Home) -> ServiceState:
-    """Start Airflow, or return the one that runs with the same settings.
+    """Start Airflow, or return the one that runs whole and with the same settings.
 
     Raises:
         AirflowError: its port is busy, or it does not come up.
@@ -126,10 +133,28 @@ def up(home: Home) -> ServiceState:
         relevant = {k: v for k, v in settings.items() if k.startswith(("AIRFLOW", "RONGHE"))}
         config = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
         running = state(home)
-        if running and running.config == config and listening("127.0.0.1", running.port):
+        if running and running.config == config and _heals(running):
             return running
         down(home)
         return _start(home, settings, config)
+
+
+def is_whole(running: ServiceState) -> bool:
+    """Say whether all of Airflow's processes live and report that they are well.
+
+    Its health page calls a process that was killed well for half a minute more, and says nothing of the API server.
+    """
+    return len(children(running.pid)) >= len(SERVERS) and _is_well(running.port)
+
+
+def _heals(running: ServiceState) -> bool:
+    """Say whether Airflow is whole, or made so in time by the process that starts its servers."""
+    deadline = time.monotonic() + _HEAL_SECONDS
+    while not is_whole(running):
+        if time.monotonic() > deadline or not alive(running.pid):
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
@@ -141,7 +166,7 @@ def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
     (home.service / "airflow").mkdir(parents=True, exist_ok=True)
     with (home.logs / "airflow.log").open("ab") as log:
         process = subprocess.Popen(
-            [command, "standalone"],
+            [sys.executable, "-m", "ronghe.orchestration.servers", command],
             env=settings,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -162,7 +187,7 @@ def become(home: Home, *arguments: str) -> NoReturn:
     home.make()
     password(home)
     settings = environment(home)
-    os.execve(_program(settings), ["airflow", *arguments], settings)
+    os.execve(_program(settings), ["airflow", *arguments, *SERVERS.get(arguments[0], ())], settings)
 
 
 def _program(settings: dict[str, str]) -> str:
@@ -174,22 +199,26 @@ def _program(settings: dict[str, str]) -> str:
 
 def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
     """Wait until the database, the scheduler and the DAG processor report that they are well."""
-    import httpx
-
-    address = f"http://localhost:{port()}/api/v2/monitor/health"
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise AirflowError(f"Airflow ended at its start. Its log is {home.logs / 'airflow.log'}.")
-        try:
-            health = httpx.get(address, timeout=2).json()
-            if all((health.get(part) or {}).get("status") == "healthy" for part in _READY_PATHS):
-                return
-        except (httpx.HTTPError, ValueError):
-            pass
+        if _is_well(port()):
+            return
         time.sleep(0.5)
     down(home)
     raise AirflowError(f"Airflow did not come up within {_START_SECONDS} s. Its log is {home.logs / 'airflow.log'}.")
+
+
+def _is_well(at: int) -> bool:
+    """Say whether the database, the scheduler and the DAG processor report that they are well."""
+    import httpx
+
+    try:
+        health = httpx.get(f"http://localhost:{at}/api/v2/monitor/health", timeout=5).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return all((health.get(part) or {}).get("status") == "healthy" for part in _READY_PATHS)
 
 
 def down(home: Home) -> bool:

@@ -17,8 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.classification import grade_of
 from ronghe.contracts.expectations import Expectation
-from ronghe.ingest.deliveries import LEDGER
 from ronghe.lake import Lake
+from ronghe.ledger import LEDGER
 from ronghe.quality.judgements import TRAIL
 from ronghe.quality.words import in_words
 

@@ -1,6 +1,6 @@
 """Destroy what is due, in an order that a kill at any point leaves in order.
 
-begun in the ledger -> keys -> originals -> raw -> quarantine -> old versions -> `purged` -> done in the ledger. From
+begun in the ledger -> keys -> originals -> raw -> quarantine -> old versions -> each delivery -> done. From
 the first step on the days are closed, so nothing is made anew of them; every later step may be done again.
 """
 
@@ -13,7 +13,7 @@ from ronghe.contracts.ddl import schema_ddl
 from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION
-from ronghe.ingest.deliveries import PURGED, Event, Ledger
+from ronghe.ingest.deliveries import Delivery
 from ronghe.lake import Lake, Part, digest
 from ronghe.privacy.keys import KeyStore
 from ronghe.retention.due import REFUSED, RETENTION, Act, day_keys, of_feed, of_table, rows_until
@@ -54,7 +54,7 @@ def _acts(lake: Lake, home: Home, as_of: date) -> Iterator[Act]:
 
 
 def _destroy_deliveries(lake: Lake, home: Home, feed: Feed, act: Act) -> None:
-    """Take originals and records out; the counts of the ledger of deliveries stay."""
+    """Take originals and records out, then say so of each delivery; `meta.delivery` keeps its counts."""
     for path in act.files:
         path.unlink(missing_ok=True)
     crash_point("destruction:originals")
@@ -71,7 +71,7 @@ def _destroy_deliveries(lake: Lake, home: Home, feed: Feed, act: Act) -> None:
         lake.blank(QUARANTINE, _NOTHING, where)
     for table_id in (feed.raw_table, QUARANTINE, DUPLICATE):
         lake.forget(table_id)
-    Ledger(lake, feed).record(Event(d, PURGED, feed.version, reason=act.reason) for d in act.deliveries)
+    _record(lake, "done", [_purged(act, delivery) for delivery in act.deliveries])
 
 
 def _begun(lake: Lake, acts: Iterable[Act]) -> Iterator[Act]:
@@ -113,6 +113,12 @@ def _row(act: Act) -> dict[str, Any]:
         "key_count": len(act.keys),
         "proof_sha256": act.proof,
     }
+
+
+def _purged(act: Act, delivery: Delivery) -> dict[str, Any]:
+    """Return the row that says that one delivery is gone."""
+    one = Act(act.reason, delivery.delivery_id, act.as_of, delivery.business_date, (delivery,))
+    return _row(one)
 
 
 def _record(lake: Lake, state: str, rows: Iterable[dict[str, Any]]) -> None:

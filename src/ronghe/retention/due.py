@@ -5,7 +5,6 @@ accepted. No clock hastens that: a lake whose sources are silent keeps what it h
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -14,11 +13,13 @@ from typing import Any
 
 from ronghe.contracts import Catalogue, Feed
 from ronghe.home import Home
-from ronghe.ingest.closed import DESTRUCTION, KEYS
-from ronghe.ingest.deliveries import LEDGER, PURGED, Delivery, Ledger, discover
+from ronghe.ingest.closed import DESTRUCTION, KEYS, purged_ids
+from ronghe.ingest.deliveries import Delivery, Ledger, discover
 from ronghe.lake import Lake, digest
+from ronghe.ledger import accepted_events, last_events
 
 WINDOW, RETENTION, REFUSED = "window", "retention", "refused"
+_ENDED = ("accepted", "replayed", "duplicate", "superseded")
 _DAY_KEY = re.compile(r"(?:day|late)_(\d{4}-\d{2}-\d{2})(?:_.+)?")
 
 
@@ -54,25 +55,23 @@ class Act:
 
 @dataclass(frozen=True)
 class History:
-    """What the ledger says of a feed's deliveries: each with its events, and the records that were read of it."""
+    """What the ledger says of a feed's deliveries: the last event of each, and the records that were read of it."""
 
-    events: dict[Delivery, set[str]] = field(default_factory=dict)
+    last: dict[Delivery, str] = field(default_factory=dict)
     read: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[dict[str, Any]]) -> "History":
         """Read it out of the feed's events."""
-        events: dict[Delivery, set[str]] = defaultdict(set)
-        read = {}
-        for row in rows:
-            events[Delivery(**{name: row[name] for name in Delivery.__dataclass_fields__})].add(row["event_code"])
-            if row["event_code"] == "landed":
-                read[row["delivery_id"]] = row["read_count"]
-        return cls(dict(events), read)
+        rows = list(rows)
+        names = Delivery.__dataclass_fields__
+        last = {Delivery(**{n: row[n] for n in names}): row["event_code"] for row in last_events(rows).values()}
+        return cls(last, {row["delivery_id"]: row["read_count"] for row in rows if row["event_code"] == "landed"})
 
-    def with_any(self, *codes: str) -> set[Delivery]:
-        """Return the deliveries that have one of the events."""
-        return {delivery for delivery, found in self.events.items() if found & set(codes)}
+    @property
+    def ended(self) -> set[Delivery]:
+        """The deliveries that wait for nothing and nobody."""
+        return {delivery for delivery, event in self.last.items() if event in _ENDED}
 
     def records(self, deliveries: Iterable[Delivery]) -> int:
         """Return how many records deliveries had."""
@@ -86,8 +85,7 @@ def newest_day(lake: Lake, today: date) -> date | None:
         lake: read for its ledger of deliveries.
         today: a day to come is not believed: a folder with a wrong name would close every window at once.
     """
-    rows = lake.rows(LEDGER, ["event_code", "business_date"]).to_pylist()
-    days = (row["business_date"] for row in rows if row["event_code"] == "accepted")
+    days = (row["business_date"] for row in accepted_events(lake, "business_date"))
     return max((day for day in days if day <= today), default=None)
 
 
@@ -117,13 +115,13 @@ def day_keys(found: Catalogue, keys: Iterable[str], as_of: date) -> Act | None:
 def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
     """Yield what is due of a feed's deliveries: by retention, by the lateness window, by what the contract refuses.
 
-    A delivery that is neither accepted nor a duplicate waits for a person, and is kept until its retention ends.
+    A delivery that is not accepted, a duplicate or restated waits for a person, and is kept until its retention ends.
     """
     history = History.of(Ledger(lake, feed).events())
-    if not history.events:
+    if not history.last:
         return
     # Files that are fetched tell the next fetch what it knows already; those of the newest day have to stay.
-    newest = max(d.business_date for d in history.events)
+    newest = max(d.business_date for d in history.last)
     lying = [d for d in discover(feed, home.landing) if feed.transport is None or d.business_date < newest]
 
     def act(reason: str, until: date | None, due: set[Delivery], files_of: set[Delivery]) -> Act:
@@ -132,10 +130,11 @@ def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
         ordered = tuple(sorted(due, key=lambda d: (d.business_date, d.path)))
         return Act(reason, feed.id, as_of, until, ordered, files, records=history.records(due))
 
-    purged, ended = history.with_any(PURGED), history.with_any("accepted", "duplicate")
+    gone, ended = purged_ids(lake), history.ended
+    purged = {delivery for delivery in history.last if delivery.delivery_id in gone}
     if feed.retention_days is not None:
         until, before = last_over(as_of, feed.retention_days), _done_until(lake, RETENTION, feed.id)
-        over = {d for d in history.events if d.business_date <= until}
+        over = {d for d in history.last if d.business_date <= until}
         due = {d for d in over if d not in purged or before is None or d.business_date > before}
         yield act(RETENTION, until, due, over)
         ended, purged = ended - over, purged - over
