@@ -146,7 +146,7 @@ def test_leak_scan_finds_what_is_there(night: Night) -> None:
 def test_every_table_opens_with_delta_rs_and_is_commented(night: Night) -> None:
     lake = Lake(night.home, catalogue())
     built = [table for table in catalogue().tables.values() if lake.exists(table.id)]
-    assert len(built) == len(catalogue().tables)
+    assert {"meta.destruction"} >= catalogue().tables.keys() - {table.id for table in built}
     for table in built:
         delta = DeltaTable(lake.path(table.id))
         assert delta.to_pyarrow_dataset().count_rows() == delta.count()

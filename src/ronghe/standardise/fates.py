@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from ronghe.contracts import Catalogue, Feed
 from ronghe.contracts.base import Declaration
+from ronghe.ingest.closed import KEYS, closed_until
 from ronghe.ingest.deliveries import Delivery, accepted_rows
 from ronghe.lake import Lake
 from ronghe.ledger import accepted_events
@@ -72,7 +73,8 @@ def decide(
         raw = raw.join(F.broadcast(only.select(*RECORD)), list(RECORD), "left_semi")
     # Each frame is read several times below; parsing and hashing once is worth the memory.
     judged = judge(raw, days, feed, lake.catalogue).persist()
-    right = with_tokens(judged.where(F.size("reasons") == 0).drop("reasons", "record"), feed, table, keys)
+    right = judged.where(F.size("reasons") == 0).drop("reasons", "record")
+    right = with_tokens(right, feed, table, keys, closed_until(lake, KEYS))
     present = accepted_rows(lake, feed.target) if lake.exists(feed.target) else None
     if present is not None and restated:
         present = present.where(~F.col("delivery_id").isin(*(delivery.delivery_id for delivery in restated)))

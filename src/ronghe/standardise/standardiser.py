@@ -5,6 +5,7 @@ line in quarantine with all its reasons, or a duplicate of a row that stands.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -177,11 +178,21 @@ def _breach(reason: str, predicate: str) -> Column:
     return F.when(broken, F.lit(reason))
 
 
-def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> DataFrame:
+def with_tokens(
+    right: DataFrame, feed: Feed, table: Table, keys: KeyStore, keyless_until: date | None = None
+) -> DataFrame:
     """Replace identifiers by keyed tokens, as the table's contract declares.
 
-    A card's key is the random key of its service day. A record later than the feed's lateness window gets a key of its
-    day and delivery: it changes counts, and pairs with nothing delivered in time (guard rail 3).
+    A card's key is the random key of its service day. A record later than the feed's lateness window, or of a day whose
+    key was destroyed, gets a key of its day and delivery: it changes counts, and pairs with nothing delivered in time
+    (guard rail 3).
+
+    Args:
+        right: rows without reasons, with identifiers.
+        feed: the feed's contract.
+        table: the target's contract.
+        keys: where token keys are kept.
+        keyless_until: last service day whose key was destroyed.
     """
     frame = right
     for column in table.columns:
@@ -190,17 +201,21 @@ def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> D
         if column.tokenise.key == "purpose":
             frame = frame.withColumn("key_id", F.lit(f"purpose_{column.tokenise.purpose}"))
         else:
-            frame = frame.withColumn("key_id", _day_key(str(column.tokenise.day_column), feed.lateness_days))
+            frame = frame.withColumn(
+                "key_id", _day_key(str(column.tokenise.day_column), feed.lateness_days, keyless_until)
+            )
         key_ids = [row["key_id"] for row in frame.select("key_id").distinct().collect()]
         known = key_frame(frame.sparkSession, keys.ensure(key_ids))
         frame = tokenise(frame, column.name, "key_id", known, column.name).drop("key_id")
     return frame
 
 
-def _day_key(day_column: str, lateness_days: int) -> Column:
+def _day_key(day_column: str, lateness_days: int, keyless_until: date | None) -> Column:
     day = F.date_format(day_column, "yyyy-MM-dd")
     late = F.concat(F.lit("late_"), day, F.lit("_"), F.col("delivery_id"))
     in_time = F.date_diff("business_date", day_column) <= lateness_days
+    if keyless_until is not None:
+        in_time &= F.col(day_column) > F.lit(keyless_until)
     return F.when(in_time, F.concat(F.lit("day_"), day)).otherwise(late)
 
 
