@@ -52,10 +52,18 @@ test: check ## Check, then run every other test but the long nights
 faults: setup ## Break things on purpose and see that nothing is lost
 	@$(PYTEST) tests/faults
 
+SEED ?= 1
+MINUTES ?= 15
+nemesis: setup ## Disturb days of work for MINUTES by faults that SEED chooses, then compare with undisturbed ones
+	@$(BIN)/python -m tests.faults.nemesis --seed $(SEED) --minutes $(MINUTES)
+
 nights: setup ## Run the long tests: nights through Airflow, cut off and late, killed after writes (an hour)
 	@$(PYTEST) tests/spark -m long
 	@$(PYTEST) tests/engine -m long
 	@$(PYTEST) tests/pipeline
+
+bench: setup ## Measure every stage against DuckDB and fill docs/benchmarks.md (two hours, quiet machine)
+	@$(BIN)/python -m bench.run
 
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference
@@ -72,4 +80,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test nights faults docs fmt lock clean
+.PHONY: help setup run down check test nights faults nemesis docs fmt lock clean

@@ -20,6 +20,7 @@ def run(ctx: JobContext) -> int:
     deliveries = ledger.unclaimed()
     if not deliveries:
         return 0
+    claim = ledger.claim(deliveries)
     part = Part("delivery_id", tuple(d.delivery_id for d in deliveries))
     found = fates.decide(lake, feed, deliveries, ledger.restated(deliveries), KeyStore(ctx.home.keys))
     for table, frame in (
@@ -28,7 +29,7 @@ def run(ctx: JobContext) -> int:
         (feed.target, found.standing),
     ):
         declared = fates.rules(feed, ctx.catalogue)
-        lake.replace(table, frame, lake.fingerprint(table, part.values, [feed.raw_table], declared), part)
+        lake.replace(table, frame, lake.fingerprint(table, claim, [feed.raw_table], declared), part)
     found.release()
     return len(deliveries)
 

@@ -43,6 +43,8 @@ TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable
 _START_SECONDS = 90
 # How long a server may be out of reach before a session gives it up, and how long one may be stuck.
 _LOST_SECONDS, _STUCK_SECONDS = 5.0, 15.0
+# What stands in the log before the words of each server.
+_BEGINS = b"A server of Ronghe begins.\n"
 # A Connect server leaks a little with each session (SPARK-54055); a fresh one costs five seconds.
 _RECYCLE_AGE_SECONDS = 6 * 3600
 _RECYCLE_BYTES = 8 * 2**30
@@ -153,6 +155,8 @@ def _start(home: Home, port: int, config: str) -> ServiceState:
         )
     command = _command(home, port)
     with lease(home) as lock, (home.engine / "engine.log").open("ab") as log:
+        log.write(_BEGINS)
+        log.flush()
         process = subprocess.Popen(
             command,
             env=environment(home),
@@ -267,7 +271,7 @@ def _why(home: Home) -> str:
     log = home.engine / "engine.log"
     if not log.exists():
         return ""
-    tail = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+    tail = log.read_text(encoding="utf-8", errors="replace").rpartition(_BEGINS.decode())[2][-4000:]
     if "JAVA_HOME is not set" in tail or "java: not found" in tail or "java: command not found" in tail:
         return "There is no Java: install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)."
     if "No space left on device" in tail:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from ronghe import __version__, stores
+from ronghe import __version__, merging, stores
 from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.base import Declaration
 from ronghe.contracts.checks import quoted
@@ -152,7 +152,7 @@ class Lake:
         table = self._open(table_id)
         self.accesses.read.setdefault(table_id, int(table.version()))
         there = {field.name for field in table.schema().fields}
-        found = stores.dataset(table).to_table(columns=[name for name in wanted if name in there])
+        found = stores.rows(table, [name for name in wanted if name in there])
         for position, name in enumerate(wanted):
             if name not in there:  # added to the contract since the table was last written
                 found = found.add_column(position, name, pa.nulls(found.num_rows))
@@ -268,7 +268,10 @@ class Lake:
 
     @_again_after_conflict
     def merge(self, table_id: str, frame: "DataFrame", fingerprint: str) -> bool:
-        """Make the table equal to the frame by its primary key, touching only rows that differ.
+        """Make the table equal to the frame by its primary key, touching only files with rows that differ.
+
+        Which rows those are is found first, so that Delta merges them and not the whole table: given the whole it
+        would write every file again. An empty table is simply written.
 
         Returns:
             Whether anything was done: an equal fingerprint means that it is there already.
@@ -276,22 +279,20 @@ class Lake:
         if self.is_current(table_id, fingerprint):
             return False
         table = self._make(table_id)
+        if self.size(table_id)[0] == 0:
+            return self._write(table_id, frame, fingerprint, "overwrite", {})
         transaction = self._transaction(table_id, fingerprint)
-        view = f"merge_{fingerprint[:16]}"
-        _conform(frame, table).createOrReplaceTempView(view)
-        same_key = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in table.primary_key)
-        same_row = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in table.column_names)
+        seen = self._newest(table_id)
+        changed = merging.differences(_conform(frame, table), self.read(table_id), table).localCheckpoint()
         crash_point(f"{table_id}:before")
+        if self._newest(table_id) != seen:
+            raise RuntimeError(f"DELTA_CONCURRENT_WRITE: {table_id} was written while it was compared")
         # MERGE takes no options; it honours the same transaction id from the session (MergeIntoCommand).
         self.spark.conf.set("spark.databricks.delta.write.txnAppId", transaction)
         self.spark.conf.set("spark.databricks.delta.write.txnVersion", "1")
         self.spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", _note(fingerprint))
         try:
-            self.spark.sql(
-                f"MERGE INTO delta.{quoted(self.path(table_id))} t USING {view} s ON {same_key} "
-                f"WHEN MATCHED AND NOT ({same_row}) THEN UPDATE SET * "
-                "WHEN NOT MATCHED THEN INSERT * WHEN NOT MATCHED BY SOURCE THEN DELETE"
-            ).collect()
+            merging.apply(changed, self.path(table_id), table, f"merge_{fingerprint[:16]}")
         finally:
             self.spark.conf.unset("spark.databricks.delta.write.txnAppId")
             self.spark.conf.unset("spark.databricks.delta.write.txnVersion")

@@ -12,6 +12,7 @@ from ronghe.contracts import ColumnMap, Feed, catalogue
 from ronghe.ingest import csv_records, encodings, json_records, parquet_records, records, xlsx_records, xml_records
 from ronghe.ingest.deliveries import Delivery, Event
 from ronghe.ingest.landing import stage
+from ronghe.quality import acceptance
 from tests.faults.teeth import goes_red
 from tests.samples.build import file_of
 
@@ -157,6 +158,27 @@ def test_file_without_its_header_is_rejected(guarded: bool, tmp_path: Path, monk
     monkeypatch.setattr(csv_records, "positions", lambda *a: list(range(len(a[2]))))
     with goes_red():
         check_missing_header_is_told_without_the_record(tmp_path)
+
+
+def check_changed_type_is_stopped() -> None:
+    feed = feed_of("csv")
+    delivery = Delivery(feed.id, feed.source_code, date(2026, 11, 2), "x/a.csv", "hash", 1, "id")
+    counts = {"id": {"accepted": 0, "deduplicated": 0, "quarantined": 60}}
+    table: Any = None  # nothing was accepted, so no row is judged
+    found = acceptance.judge_deliveries(feed, [delivery], counts, table, table, ())
+    event = acceptance.verdict(feed, delivery, found.broken["id"], counts["id"], 60)
+    assert event.event_code == "stopped"
+    assert "quarantined records" in str(event.reason)
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_changed_type_stops_the_delivery(guarded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if guarded:
+        check_changed_type_is_stopped()
+        return
+    monkeypatch.setattr(acceptance, "SHARE_FROM_RECORDS", 1000)
+    with goes_red():
+        check_changed_type_is_stopped()
 
 
 # 18: encodings -----------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def test_nothing_is_unclaimed_when_nothing_ever_landed() -> None:
 
 def test_accepted_ids_are_those_of_every_feed_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[dict[str, Any]] = [
-        {"delivery_id": "a", "event_code": "accepted", "feed_id": "guiyang.enterprise"},
+        {"delivery_id": "a", "event_code": "accepted", "feed_id": "guiyang.enterprise", "quarantined_count": 0},
         {"delivery_id": "b", "event_code": "accepted", "feed_id": "shenzhen.swipe"},
         {"delivery_id": "c", "event_code": "landed", "feed_id": "shenzhen.swipe"},
         {"delivery_id": "d", "event_code": "accepted", "feed_id": "nanjing.social_security"},

@@ -6,17 +6,23 @@ from dataclasses import asdict
 
 import typer
 
-from ronghe.doctor import machine
+from ronghe.doctor import lake, machine, releases
+from ronghe.doctor import security as keeps_out
 from ronghe.doctor.findings import Finding
 from ronghe.home import Home
 
 # In this order: a machine that is not well explains much of what comes after it.
-LOOKS: tuple[Callable[[Home], Iterator[Finding]], ...] = (machine.findings,)
+LOOKS: tuple[Callable[[Home], Iterator[Finding]], ...] = (
+    machine.findings,
+    lake.findings,
+    releases.findings,
+)
 
 
-def examine(home: Home, *, as_json: bool) -> bool:
-    """Print what every look found; say whether all is well."""
-    return show([finding for look in LOOKS for finding in look(home)], as_json=as_json)
+def examine(home: Home, *, as_json: bool, security: bool = False) -> bool:
+    """Print what every look found, or the one at what keeps others out; say whether all is well."""
+    looks = (keeps_out.findings,) if security else LOOKS
+    return show([finding for look in looks for finding in look(home)], as_json=as_json)
 
 
 def show(found: list[Finding], *, as_json: bool) -> bool:

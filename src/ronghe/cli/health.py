@@ -10,7 +10,7 @@ from ronghe import engine
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
-from ronghe.ledger import last_events, superseded_ids
+from ronghe.ledger import ACCEPTED, last_events, superseded_ids
 from ronghe.monitoring.freshness import feed_states
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
@@ -188,7 +188,7 @@ def _feed(feed_id: str, ids: dict[tuple[str, str], set[str]], state: Any) -> Fee
         newest_business_date=newest.isoformat() if newest else None,
         late_days=state.late_days if state else None,
         is_late=bool(state and state.is_late),
-        accepted=len(ids[feed_id, "accepted"]),
+        accepted=len(set().union(*(ids[feed_id, event] for event in ACCEPTED))),
         waiting=len(ids[feed_id, "landed"] | ids[feed_id, "reopened"]),
         held_back=len(ids[feed_id, "rejected"] | ids[feed_id, "stopped"]),
         records=state.record_count if state else 0,
@@ -198,11 +198,13 @@ def _feed(feed_id: str, ids: dict[tuple[str, str], set[str]], state: Any) -> Fee
 
 def _held_back(events: list[dict[str, Any]]) -> tuple[HeldBack, ...]:
     """Return deliveries that were rejected or stopped, but for those whose file was corrected and accepted since."""
-    accepted = {row[key] for row in events if row["event_code"] == "accepted" for key in ("delivery_id", "path")}
+    last = last_events(events).values()
+    accepted = {row["path"]: row["recorded_at"] for row in last if row["event_code"] in ACCEPTED}
     return tuple(
         HeldBack(row["event_code"], row["path"], row["reason"] or "")
-        for row in events
-        if row["event_code"] in ("rejected", "stopped") and not {row["delivery_id"], row["path"]} & accepted
+        for row in last
+        if row["event_code"] in ("rejected", "stopped")
+        and accepted.get(row["path"], row["recorded_at"]) <= row["recorded_at"]
     )
 
 

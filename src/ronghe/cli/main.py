@@ -139,12 +139,13 @@ def status(
 @app.command()
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="For machines: every finding as JSON.")] = False,
+    security: Annotated[bool, typer.Option("--security", help="Look at what keeps others out instead.")] = False,
 ) -> None:
     """Look the machine, the lake and the releases over; say what is wrong and what mends it."""
     from ronghe.cli.doctor import examine
 
     with clear_errors():
-        if not examine(Home.find(), as_json=json):
+        if not examine(Home.find(), as_json=json, security=security):
             raise typer.Exit(1)
 
 

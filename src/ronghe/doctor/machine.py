@@ -15,7 +15,7 @@ from ronghe import engine, jars, stores
 from ronghe.doctor.findings import Finding, well, wrong
 from ronghe.home import Home
 from ronghe.orchestration import service
-from ronghe.privacy.keys import KEY_BYTES
+from ronghe.privacy.keys import key_fault
 from ronghe.processes import listening, load_state
 from ronghe.simulate import serve
 
@@ -117,15 +117,11 @@ def _folders(home: Home) -> Iterator[Finding]:
 
 
 def _keys(home: Home) -> Iterator[Finding]:
-    """Look whether token keys are whole and closed; their content is not told."""
+    """Look whether token keys are as they were made; their content is not told."""
     found = sorted(home.keys.glob("*.key")) if os.access(home.keys, os.R_OK | os.X_OK) else []
     for path in found:
-        said = path.stat()
-        if stat.S_IMODE(said.st_mode) & 0o077:
-            yield wrong(f"key: {path.stem}", "others may read it", f"Run `chmod 600 {path}`.")
-        if said.st_size != KEY_BYTES:
-            restore = "Restore it from a backup. Its tokens match no others without it: see docs/runbooks/secrets.md."
-            yield wrong(f"key: {path.stem}", f"has {said.st_size} bytes instead of {KEY_BYTES}", restore)
+        if said := key_fault(path):
+            yield wrong(f"key: {path.stem}", said, "See docs/runbooks/secret-wrong.md.")
     yield well("keys", f"{len(found)} looked at")
 
 

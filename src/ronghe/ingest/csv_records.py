@@ -1,4 +1,4 @@
-"""Delimited text (RFC 4180 with a free delimiter), read strictly by Python's `csv`.
+"""Delimited text (RFC 4180 with a free delimiter), read strictly by Python's `csv`, or by Arrow where it is plain.
 
 What a record is:
 
@@ -34,6 +34,7 @@ from ronghe.ingest.encodings import (
     line_blocks,
     nothing_familiar,
 )
+from ronghe.ingest.plain_csv import PlainBlocks
 from ronghe.ingest.records import (
     BINARY,
     OVERSIZED,
@@ -78,13 +79,21 @@ def open_csv(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tuple
         places = positions(path, header, columns, refuse)
         width = len(header)
     parser = _Parser(reader, width, places, limit, lenient=not encoding.strict, refuses=bool(refuse))
-    return RecordStream(_read(blocks, parser, Batches(columns, places)), columns, encoding.name)
+    plain = PlainBlocks(reader.delimiter, width, places, reader.max_field_characters, limit)
+    return RecordStream(_read(blocks, plain, parser, Batches(columns, places)), columns, encoding.name)
 
 
-def _read(blocks: Iterator[list[str]], parser: "_Parser", batches: Batches) -> Iterator[pa.RecordBatch]:
+def _read(
+    blocks: Iterator[list[str]], plain: PlainBlocks, parser: "_Parser", batches: Batches
+) -> Iterator[pa.RecordBatch]:
     """Yield the records of blocks of lines."""
     for lines in blocks:
-        yield from batches.add(*parser.parse(lines), characters=sum(map(len, lines)))
+        characters = sum(map(len, lines))
+        if not parser.waits and (cells := plain.read(lines)) is not None:
+            parser.passed(characters)
+            yield from batches.add_columns(cells, characters)
+        else:
+            yield from batches.add(*parser.parse(lines), characters=characters)
     yield from batches.add(*parser.parse([], final=True), characters=0)
     yield from batches.rest()
 
@@ -148,6 +157,15 @@ class _Parser:
         self._carry: list[str] = []
         self._seen = 0
         self._reread = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a record goes on in the next block."""
+        return bool(self._carry)
+
+    def passed(self, characters: int) -> None:
+        """Count what another reader has read: the budget of reading again follows from the whole file."""
+        self._seen += characters
 
     def parse(self, lines: list[str], *, final: bool = False) -> tuple[list[Row], dict[int, str]]:
         """Return the records that the lines complete, and defects by place among them."""

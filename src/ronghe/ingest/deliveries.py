@@ -236,13 +236,23 @@ class Ledger:
         return stopped_before or event["event_code"] in ("landed", "reopened")
 
     def restated(self, deliveries: Iterable[Delivery]) -> tuple[Delivery, ...]:
-        """Return the accepted deliveries that have the path of one of the given ones and other content."""
+        """Return what was landed under the path of one of the given deliveries and has other content."""
         ids = {delivery.path: delivery.delivery_id for delivery in deliveries}
         return tuple(
             _of_row(row)
             for row in last_events(self.events()).values()
-            if row["event_code"] in ACCEPTED and ids.get(row["path"], row["delivery_id"]) != row["delivery_id"]
+            if row["event_code"] not in ("rejected", "duplicate", "superseded")
+            and ids.get(row["path"], row["delivery_id"]) != row["delivery_id"]
         )
+
+    def claim(self, deliveries: Iterable[Delivery]) -> list[Any]:
+        """Return what the fates of unclaimed deliveries follow from beside their records: each claim is another one.
+
+        It stays the same over a rerun, and differs when a delivery is taken up again or others stand.
+        """
+        last = last_events(self.events())
+        claimed = sorted((d.delivery_id, str(last[d.delivery_id]["recorded_at"])) for d in deliveries)
+        return [claimed, accepted_ids(self._lake, [self._feed.target])]
 
     def with_quarantine(self, days: Container[date] | None = None) -> tuple[Delivery, ...]:
         """Return accepted deliveries of which records are in quarantine, oldest business day first.
@@ -278,13 +288,14 @@ class Ledger:
         new = [e for e in events if (e.delivery.delivery_id, *e.said()) not in said]
         if not new:
             return
-        instants = (row["recorded_at"].replace(tzinfo=None) for row in there.values())
-        after = max(instants, default=datetime.min) + timedelta(microseconds=1)  # noqa: DTZ901 - UTC without a zone
-        now = max(datetime.now(UTC).replace(tzinfo=None), after)
+        instants = (row["recorded_at"].replace(tzinfo=UTC) for row in there.values())
+        after = max(instants, default=datetime.min.replace(tzinfo=UTC)) + timedelta(microseconds=1)
+        now = max(datetime.now(UTC), after)
         rows = [event.row(now) for event in new]
         content = [{**row, "recorded_at": None} for row in rows]
         frame = self._lake.spark.createDataFrame(rows, schema_ddl(self._lake.catalogue.table(LEDGER)))
-        self._lake.append(LEDGER, frame, digest(LEDGER, content, now.isoformat()))
+        # The instant is no part of it: what a killed run still commits and what its retry records are one write.
+        self._lake.append(LEDGER, frame, digest(LEDGER, content))
 
 
 def _of_row(row: dict[str, Any]) -> Delivery:

@@ -100,7 +100,7 @@ def record_inputs(lake: Lake) -> list[FeedState]:
     seen = {tuple(row.values()) for row in lake.rows(TABLE, key).to_pylist()}
     new = [s for s in feed_states(lake) if (s.night_date, s.feed_id, s.delivery_count) not in seen]
     if new:
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = datetime.now(UTC)
         frame = lake.spark.createDataFrame([s.row(now) for s in new], schema_ddl(lake.catalogue.table(TABLE)))
         lake.append(TABLE, frame, digest(TABLE, [(s.night_date, s.feed_id, s.delivery_count) for s in new]))
     return new

@@ -7,8 +7,14 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from ronghe.stopped import DataStopped
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-KEY_BYTES = 32
+_BYTES = 32
+
+
+class KeyFault(DataStopped):
+    """A key is not as it was made; the message says what to do and nothing of the key."""
 
 
 class KeyStore:
@@ -24,6 +30,7 @@ class KeyStore:
 
         Raises:
             ValueError: a key id holds signs that are no file name.
+            KeyFault: a key's file is not as it was made; a token of it would match no other.
         """
         return {key_id: self._key(key_id) for key_id in sorted(set(key_ids))}
 
@@ -35,8 +42,26 @@ class KeyStore:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             partial = self._folder / f".{key_id}.{os.getpid()}.{secrets.token_hex(4)}"
             with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
+                file.write(secrets.token_bytes(_BYTES))
             with contextlib.suppress(FileExistsError):
                 os.link(partial, path)
             partial.unlink()
+        if said := key_fault(path):
+            raise KeyFault(f"Key {key_id} {said}. Nothing was written with it. See docs/runbooks/secret-wrong.md.")
         return path.read_bytes()
+
+
+def key_fault(path: Path) -> str | None:
+    """Return what is wrong with a key's file, none where it is as it was made; its content is not told."""
+    try:
+        found = path.stat()
+        readable = os.access(path, os.R_OK)
+    except PermissionError:
+        readable = False
+    if not readable:
+        return "cannot be read by this user"
+    if found.st_mode & 0o077:
+        return f"may be read by others: run `chmod 600 {path}`"
+    if found.st_size != _BYTES:
+        return f"has {found.st_size} bytes instead of {_BYTES}: restore it from a backup"
+    return None

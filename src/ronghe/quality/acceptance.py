@@ -142,7 +142,7 @@ def verdict(feed: Feed, delivery: Delivery, found: Sequence[Result], counts: dic
 def consequences(
     lake: Lake, claimed: Sequence[Delivery], gone: Sequence[Delivery], newer: Mapping[str, str]
 ) -> list[Event]:
-    """Return what follows for accepted deliveries from verdicts on others.
+    """Return what follows for other deliveries from verdicts on some.
 
     Args:
         lake: read for the ledger and for who leans on whom.

@@ -192,7 +192,7 @@ def put_up(lake: Lake, staged: Staged, past: list[Row], record: Callable[[Lake, 
         "manifest": canonical(staged.manifest),
         "row_count": sum(table["rows"] for table in staged.manifest["tables"]),
         "byte_count": sum(file["bytes"] for file in staged.manifest["files"]),
-        "recorded_at": datetime.now(UTC).replace(tzinfo=None),
+        "recorded_at": datetime.now(UTC),
     }
     record(lake, row)
     crash_point(f"release.{extract.id}:recorded")

@@ -60,7 +60,7 @@ def decide(
         lake: read for the feed's raw records and the rows its target has from other deliveries.
         feed: the feed's contract.
         deliveries: landed and not accepted yet; or accepted, with `only`.
-        restated: accepted deliveries that these restate; their rows stand no more.
+        restated: deliveries that these restate; their rows stand no more.
         keys: where token keys are kept.
         only: `delivery_id` and `record_number` of the records to judge; none for all of the deliveries.
     """

@@ -39,11 +39,10 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
 
     Returns:
         One row per record: the target's canonical columns (tokens not made yet), `business_date`, `reasons` (array,
-        empty for a right record) and `record` (the record as JSON).
+        empty for a right record) and `record` (a wrong record as JSON, null for a right one).
     """
     table = catalogue.table(feed.target)
     frame = raw.join(F.broadcast(deliveries), "delivery_id").withColumn("source_code", F.lit(feed.source_code))
-    frame = frame.withColumn("record", F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns))))
     frame = _with_texts(frame, feed)
     frame = _with_codes(frame, feed, table, catalogue)
     frame = frame.withColumns({name: _typed(name, column, feed, table) for name, column in _filled(feed).items()})
@@ -51,6 +50,9 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     frame = frame.withColumns(empty) if empty else frame
     # Judged before positions move: half a position cannot be moved, and is not badly written.
     frame = frame.withColumn("reasons", _reasons(feed, table))
+    # Of wrong records only: nobody reads those of right ones, and they cost more than all the rest.
+    whole = F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns)))
+    frame = frame.withColumn("record", F.when(F.size("reasons") > 0, whole))
     if system := feed.coordinate_system:
         for longitude, latitude in _positions(table):
             frame = with_wgs84(frame, longitude, latitude, system)
