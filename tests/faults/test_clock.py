@@ -18,28 +18,24 @@ from ronghe.lake import Lake
 
 pytestmark = pytest.mark.faults
 
-# One run under one clock: a ledger event, a row of std, and the same row in a table whose commits have no clock of
-# their own.
+# One run under one clock: a judgement, recorded twice, and a row of a table whose commits have only the clock.
 RUN = """
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from ronghe import engine
 from ronghe.contracts import catalogue
-from ronghe.contracts.ddl import schema_ddl
 from ronghe.home import Home
-from ronghe.ingest import deliveries
-from ronghe.job import JobContext
 from ronghe.lake import Lake
+from ronghe.quality import judgements
+from ronghe.quality.checks import Result
 name = sys.argv[1]
 {before}
 home, found = Home.find(), catalogue()
 print("now", datetime.now(UTC).timestamp())
 with engine.classic_session(home) as spark:
     lake = Lake(home, found, spark)
-    feed = next(iter(found.feeds.values()))
-    one = deliveries.Delivery(name, feed.id, feed.source_code, date(2026, 11, 1), "p", "0", 1)
-    for _ in range(2):
-        deliveries.Ledger(lake, feed).record([deliveries.Event(one, "landed", feed.version, counts={{"read": 1}})])
+    one = judgements.Judgement("safe.place", name, name, (Result("c", "Expectation", None, "warn", True),))
+    assert [judgements.record(lake, one) for _ in range(2)] == [True, False]
     spark.createDataFrame([(name,)], "name STRING").write.format("delta").mode("append").save(str(home.root / "bare"))
     day = spark.sql("SELECT CAST(to_date(TIMESTAMP'2026-03-29 01:30:00Z') AS STRING)").first()[0]
     print("day", day)
@@ -50,7 +46,7 @@ class Naive(datetime):
     @classmethod
     def now(cls, zone=None):
         return datetime.now(zone).replace(tzinfo=None)
-deliveries.datetime = Naive
+judgements.datetime = Naive
 """
 
 
@@ -91,7 +87,7 @@ def test_clock_did_jump_back(after: tuple[Home, dict[str, str], dict[str, str]])
 
 def test_commits_are_in_order_whatever_the_clock_says(after: tuple[Home, dict[str, str], dict[str, str]]) -> None:
     home, _, _ = after
-    stamped = [commit["inCommitTimestamp"] for commit in commits(Lake(home, catalogue()).path("meta.delivery"))]
+    stamped = [commit["inCommitTimestamp"] for commit in commits(Lake(home, catalogue()).path("meta.quality"))]
     assert len(stamped) == 4
     assert stamped == sorted(set(stamped))
 
@@ -108,15 +104,15 @@ def test_every_write_is_there_once_and_without_an_engine_too(
 ) -> None:
     home, _, _ = after
     lake = Lake(home, catalogue())
-    assert sorted(lake.rows("meta.delivery")["delivery_id"].to_pylist()) == ["ahead", "back", "naive"]
-    newest = stores.open_table(lake.path("meta.delivery")).history(1)[0]
-    assert newest["version"] == lake.version("meta.delivery") == 3
+    assert sorted(lake.rows("meta.quality")["scope"].to_pylist()) == ["ahead", "back", "naive"]
+    newest = stores.open_table(lake.path("meta.quality")).history(1)[0]
+    assert newest["version"] == lake.version("meta.quality") == 3
 
 
 def test_instants_are_not_moved_by_a_zone(after: tuple[Home, dict[str, str], dict[str, str]]) -> None:
     home, ahead, back = after
-    rows = Lake(home, catalogue()).rows("meta.delivery").to_pylist()
-    said = {row["delivery_id"]: row["recorded_at"] for row in rows}
+    rows = Lake(home, catalogue()).rows("meta.quality").to_pylist()
+    said = {row["scope"]: row["recorded_at"] for row in rows}
     for name, now in (("ahead", ahead["now"]), ("back", back["now"])):
         late = said[name] - datetime.fromtimestamp(float(now), UTC)
         assert timedelta(0) <= late < timedelta(minutes=10), name
