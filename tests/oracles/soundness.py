@@ -75,16 +75,19 @@ def _answer(ask: Callable[[], list[str]]) -> list[str]:
 def ledger_faults(home: Home) -> list[str]:
     """Every landed delivery came to one verdict, and its counts are those of the tables, counted again."""
     events = Lake(home, catalogue()).rows("meta.delivery").to_pylist()
-    seen = Counter((e["delivery_id"], e["event_code"], e["contract_version"]) for e in events)
-    faults = [f"{code} of {delivery} is in the ledger {n} times" for (delivery, code, _), n in seen.items() if n > 1]
+    # A delivery may be replayed again under one version, with fewer records in quarantine.
+    names = ("delivery_id", "event_code", "contract_version", "quarantined_count")
+    seen = Counter(tuple(e[name] for name in names) for e in events)
+    faults = [f"{code} of {delivery} is in the ledger {n} times" for (delivery, code, *_), n in seen.items() if n > 1]
     ended = {e["delivery_id"] for e in events if e["event_code"] in ("accepted", "stopped")}
     faults += [
         f"{e['path']} was landed and came to no verdict"
         for e in events
         if e["event_code"] == "landed" and e["delivery_id"] not in ended
     ]
+    newest = {e["delivery_id"]: e for e in sorted(events, key=lambda e: e["recorded_at"])}.values()
     for feed in catalogue().feeds.values():
-        accepted = [e for e in events if e["event_code"] == "accepted" and e["feed_id"] == feed.id]
+        accepted = [e for e in newest if e["event_code"] in ("accepted", "replayed") and e["feed_id"] == feed.id]
         if accepted:
             faults += _count_faults(home, feed.raw_table, feed.target, accepted)
     return faults

@@ -16,7 +16,9 @@ COLUMNS = ("a", "b", "c")
 READER = Reader(format="csv", encoding="UTF-8", max_field_characters=12)
 HEADER = "c,a,b,d\n"
 # Mostly plain, with everything that is not plain among it.
-_SIGNS = st.sampled_from(["x", "y", "站", "𠮷", " ", ",", ",", ",", "\n", "\n", "\r\n", "\r", '"', "\0", "\ufffd", "x" * 9])
+_SIGNS = st.sampled_from(
+    ["x", "y", "站", "𠮷", " ", ",", ",", ",", "\n", "\n", "\r\n", "\r", '"', "\0", "\ufffd", "x" * 9]
+)
 _PLAIN_LINE = st.sampled_from(["1,2,3,4\n", "甲,乙,丙,丁\r\n", ",,,\n", "\n"])
 _FILES = st.lists(st.one_of(_PLAIN_LINE, st.lists(_SIGNS, max_size=6).map("".join)), max_size=30).map("".join)
 
@@ -46,7 +48,9 @@ def test_a_plain_file_is_read_by_arrow_alone(tmp_path: Path, monkeypatch: pytest
 
     seen: list[int] = []
     at_once = csv_records._Parser._at_once
-    monkeypatch.setattr(csv_records._Parser, "_at_once", lambda self, lines: (seen.append(len(lines)), at_once(self, lines))[1])
+    monkeypatch.setattr(
+        csv_records._Parser, "_at_once", lambda self, lines: (seen.append(len(lines)), at_once(self, lines))[1]
+    )
     path = tmp_path / "f.csv"
     path.write_text(HEADER + "1,2,3,4\n" * 5)
     assert [row["a"] for row in _read(path)] == ["2"] * 5

@@ -1,100 +1,46 @@
-"""`ronghe replay` beside a running Airflow: no ingest of the source runs while it decides."""
+"""What `ronghe replay` says came of it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ronghe.cli import replay as command
+from ronghe.contracts import ContractError
 from ronghe.home import Home
-from ronghe.job import DataStopped
 from ronghe.quality import replay
 
-FEED, DAG = "shenzhen.swipe", "ingest_shenzhen"
-
-
-class Airflow:
-    """Notes what it is asked, in its order."""
-
-    def __init__(self, told: list[str]) -> None:
-        self.told = told
-
-    @contextmanager
-    def held(self, dag_id: str) -> Iterator[None]:
-        self.told.append(f"hold {dag_id}")
-        try:
-            yield
-        finally:
-            self.told.append(f"release {dag_id}")
-
-    def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        states = ("queued", "running", "success")
-        return [{"dag_run_id": f"run {state}", "state": state} for state in states]
-
-    def follow(self, runs: list[tuple[str, str]], report: Callable[[object], None]) -> set[str]:
-        self.told.extend(f"await {run}" for _, run in runs)
-        return set()
+FEED = "shenzhen.swipe"
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    told: list[str] = []
-
-    @contextmanager
-    def connect(home: Home) -> Iterator[Airflow]:
-        yield Airflow(told)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The jobs that are run, instead of running them; three records leave quarantine and two stay."""
+    asked: list[object] = []
 
     def run_job(run: object, name: str, **options: object) -> int:
-        told.append(f"{name} {options['feed_id']} {options['days']}")
+        asked.append((run, name, options["feed_id"], options["days"]))
         return 3
 
-    monkeypatch.setattr(command.service, "state", lambda home: object())
-    monkeypatch.setattr(command.Airflow, "connect", connect)
+    reasons = ("format:fare_cny", f"code:swipe_kind_code {replay.DESTROYED}")
+    lines = [{"feed_id": FEED, "reasons": text} for text in reasons] + [{"feed_id": "other.feed", "reasons": "x"}]
     monkeypatch.setattr(command, "run_job", run_job)
-    return told
+    monkeypatch.setattr(command.Lake, "rows", lambda *_: type("Rows", (), {"to_pylist": lambda self: lines})())
+    return asked
 
 
-def test_replay_waits_for_a_running_ingest_and_keeps_the_next_from_starting(
-    told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_left_what_stays_and_what_was_destroyed_is_told(
+    asked: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command.replay_feed(Home(tmp_path), FEED, "2026-11-02")
-    # A queued run of a paused DAG does not start: nobody waits for it.
-    assert told == [
-        f"hold {DAG}",
-        "await run running",
-        f"replay_quarantine {FEED} 2026-11-02",
-        f"release {DAG}",
-    ]
-    assert "3 records left quarantine, 0 stay" in capsys.readouterr().out
-
-
-def test_ingest_may_run_again_after_a_replay_that_was_stopped(
-    told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stopped(*_: object, **__: object) -> int:
-        raise DataStopped("a check does not hold")
-
-    monkeypatch.setattr(command, "run_job", stopped)
-    with pytest.raises(DataStopped):
-        command.replay_feed(Home(tmp_path), FEED, None)
-    assert told[-1] == f"release {DAG}"
-
-
-def test_replay_without_airflow_needs_none(told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command.service, "state", lambda home: None)
-    command.replay_feed(Home(tmp_path), FEED, None)
-    assert told == [f"replay_quarantine {FEED} None"]
-
-
-def test_what_was_destroyed_is_told(
-    told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    reasons = ("format:fare_cny", f"code:swipe_kind_code {replay.DESTROYED}")
-    lines = [{"feed_id": FEED, "reasons": text} for text in reasons] + [{"feed_id": "other", "reasons": "x"}]
-    monkeypatch.setattr(command.Lake, "rows", lambda *_: type("Rows", (), {"to_pylist": lambda self: lines})())
-    command.replay_feed(Home(tmp_path), FEED, None)
+    # The name of the feed is the lock's, so that no ingest of it runs meanwhile.
+    assert asked == [(replay.run, "replay_quarantine", FEED, "2026-11-02")]
     said = capsys.readouterr().out
-    assert "2 stay" in said
+    assert "3 records left quarantine, 2 stay" in said
     assert "of these 1 cannot be replayed" in said
+    assert "ronghe run" in said
+
+
+def test_feed_that_is_not_declared_is_refused(asked: list[object], tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"there is no feed 'shenzhen\.tap'"):
+        command.replay_feed(Home(tmp_path), "shenzhen.tap", None)
+    assert asked == []

@@ -1,7 +1,4 @@
-"""Replay the quarantine of a feed by hand, while no ingest of its source runs."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Replay the quarantine of a feed by hand."""
 
 import typer
 
@@ -9,8 +6,6 @@ from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.job import run_job
 from ronghe.lake import Lake
-from ronghe.orchestration import service
-from ronghe.orchestration.client import Airflow
 from ronghe.quality import replay
 
 
@@ -22,8 +17,7 @@ def replay_feed(home: Home, feed_id: str, days: str | None) -> None:
         DataStopped: a check that must hold would not; nothing was moved.
     """
     feed = catalogue().feed(feed_id)
-    with _without_ingest(home, f"ingest_{feed.source_code}"):
-        moved = run_job(replay.run, "replay_quarantine", feed_id=feed.id, days=days)
+    moved = run_job(replay.run, "replay_quarantine", feed_id=feed.id, days=days)
     lines = Lake(home, catalogue()).rows(replay.QUARANTINE, ["feed_id", "reasons"]).to_pylist()
     reasons = [line["reasons"] for line in lines if line["feed_id"] == feed.id]
     typer.echo(f"{feed.id}: {moved:,} records left quarantine, {len(reasons):,} stay (ronghe quarantine {feed.id})")
@@ -31,15 +25,3 @@ def replay_feed(home: Home, feed_id: str, days: str | None) -> None:
         typer.echo(f"  of these {destroyed:,} cannot be replayed: what was read was destroyed with the key of its day")
     if moved:
         typer.echo("ronghe run builds anew what is made from them")
-
-
-@contextmanager
-def _without_ingest(home: Home, dag_id: str) -> Iterator[None]:
-    """Wait for a running ingest and keep the next one from starting: both would decide which row stands for a key."""
-    if service.state(home) is None:
-        yield
-        return
-    with Airflow.connect(home) as airflow, airflow.held(dag_id):
-        going = [(dag_id, run["dag_run_id"]) for run in airflow.runs(dag_id) if run["state"] == "running"]
-        airflow.follow(going, lambda _: None)
-        yield

@@ -17,7 +17,7 @@ from ronghe.ingest.deliveries import Delivery, accepted_rows
 from ronghe.lake import Lake
 from ronghe.ledger import accepted_events
 from ronghe.privacy.keys import KeyStore
-from ronghe.standardise.standardiser import judge, stands, with_other_side, with_standing, with_tokens
+from ronghe.standardise.standardiser import as_read, judge, stands, with_other_side, with_standing, with_tokens
 
 # What names a record.
 RECORD = ("delivery_id", "record_number")
@@ -85,9 +85,10 @@ def decide(
     broken = judged.where(F.size("reasons") > 0).withColumn("reasons", F.concat_ws(" ", "reasons"))
     contradicted = standing.where(~believed).select("delivery_id", "record_number", *OTHER_SIDE)
     both_sides = (
-        judged.drop("reasons")
+        lake.read(feed.raw_table)
+        .where(F.col("delivery_id").isin(*(delivery.delivery_id for delivery in deliveries)))
         .join(F.broadcast(contradicted), ["delivery_id", "record_number"])
-        .withColumn("reasons", F.lit(CONTRADICTION))
+        .withColumns({"reasons": F.lit(CONTRADICTION), "record": as_read(feed)})
     )
     line = ("delivery_id", "record_number", named, "reasons", "record")
     quarantined = broken.select(*line).unionByName(both_sides.select(*line, *OTHER_SIDE), allowMissingColumns=True)

@@ -52,14 +52,18 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     # Judged before positions move: half a position cannot be moved, and is not badly written.
     frame = frame.withColumn("reasons", _reasons(feed, table))
     # Of wrong records only: nobody reads those of right ones, and they cost more than all the rest.
-    whole = F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns)))
-    frame = frame.withColumn("record", F.when(F.size("reasons") > 0, whole))
+    frame = frame.withColumn("record", F.when(F.size("reasons") > 0, as_read(feed)))
     if system := feed.coordinate_system:
         for longitude, latitude in _positions(table):
             frame = with_wgs84(frame, longitude, latitude, system)
     # A table may keep the business day for itself.
     kept = dict.fromkeys((*table.column_names, "business_date"))
     return frame.select(*kept, "reasons", "record")
+
+
+def as_read(feed: Feed) -> Column:
+    """Return a raw record as JSON."""
+    return F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns)))
 
 
 def _positions(table: Table) -> list[tuple[str, str]]:
