@@ -249,7 +249,7 @@ def test_killed_at_any_point_and_run_again_it_ends_as_if_undisturbed(
     moments = [(name, 1) for name in POINTS] + [("destruction:ending", 1), ("meta.destruction:after", 1)]
     for name, passing in moments:
         with monkeypatch.context() as patch:
-            for module in ("ronghe.retention.destroy", "ronghe.lake"):
+            for module in ("ronghe.retention.destroy", "ronghe.lake", "ronghe.upkeep"):
                 patch.setattr(f"{module}.crash_point", killing(name, passing))
             with pytest.raises(Killed):
                 destroy_due.run(victim)

@@ -122,7 +122,7 @@ def _purged(act: Act, delivery: Delivery) -> dict[str, Any]:
 
 
 def _record(lake: Lake, state: str, rows: Iterable[dict[str, Any]]) -> None:
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = datetime.now(UTC)
     new = [{**row, "state_code": state, "recorded_at": now} for row in rows]
     if not new:
         return
