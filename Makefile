@@ -69,6 +69,12 @@ docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference
 	@$(BIN)/python -m ronghe_airflow.reference
 
+audit: setup ## Ask what is known against the locked packages; tools/audit-exceptions.yaml lets pass what must be
+	@$(BIN)/python tools/audit.py
+
+sbom: setup ## Write what Ronghe consists of, packages and jars, as CycloneDX to build/sbom.cdx.json
+	@$(BIN)/python tools/sbom.py build/sbom.cdx.json
+
 fmt: setup ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -80,4 +86,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test nights faults nemesis docs fmt lock clean
+.PHONY: help setup run down check test nights faults nemesis docs audit sbom fmt lock clean

@@ -22,13 +22,16 @@ pytestmark = [pytest.mark.faults, pytest.mark.smoke]
 
 BROKEN = Result("c", "ExpectColumnValuesToNotBeNull", "place_id", "stop", False, element_count=9, unexpected_count=4)
 
+# The figures of the extract are about another place.
+STRANGER = {**PLACE, "place_id": "plc_9"}
+
 
 @pytest.fixture
 def ctx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A home whose one extract is up, and whose tables have changed since; every check of them holds."""
     home = Home(tmp_path).make()
     write_livelihood(home)
-    found = catalogue().model_copy(update={"extracts": {"livelihood": small_extract()}})
+    found = dataclasses.replace(catalogue(), extracts={"livelihood": small_extract()})
     lake = Lake(home, found)
     monkeypatch.setattr(package, "record_release", record)
     judged(monkeypatch)
@@ -74,7 +77,7 @@ def test_warning_stops_nothing(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_audit_that_fails_leaves_the_release_and_tells_a_person(ctx: Any, caplog: pytest.LogCaptureFixture) -> None:
-    write(ctx.home, "safe.place", [PLACE, PLACE])
+    write(ctx.home, "safe.place", [STRANGER])
     before = published(ctx.home)
     stays = r"the last one stays up.*release-failed\.md"
     with caplog.at_level(logging.WARNING), pytest.raises(DataStopped, match=stays):
@@ -89,7 +92,7 @@ def test_teeth_without_the_guard_it_would_have_gone_up(guard: str, ctx: Any, mon
         judged(monkeypatch, BROKEN)
         monkeypatch.setattr(judgements, "stopping", lambda found: "")
     else:
-        write(ctx.home, "safe.place", [PLACE, {**PLACE, "place_name": "乙"}])
+        write(ctx.home, "safe.place", [STRANGER])
         monkeypatch.setattr(package, "audit", lambda *arguments: [])
     before = published(ctx.home)
     assert release_extracts.run(ctx) == 1

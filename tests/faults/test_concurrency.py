@@ -38,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RONGHE_ENGINE_PORT", str(free_port()))
         patch.setenv("RONGHE_ENGINE_MEMORY", "1500m")
+        patch.setattr(engine, "_START_SECONDS", 300)  # a machine that is busy with other tests
         engine.up(home)
         patch.setenv(engine.TOKEN_VARIABLE, engine.token(home))
         patch.setenv("RONGHE_ENGINE_URL", engine.url(home))

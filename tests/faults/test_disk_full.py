@@ -114,7 +114,7 @@ def test_release_stays_up_when_there_is_no_room_for_the_next(
 
 def test_error_of_a_full_disk_says_nothing_to_do_without_the_advice(victim: Victim, home: Home, disk: Path) -> None:
     fill(disk, 0)
-    unguarded = "import ronghe.job\nronghe.job._ADVICE = ()\n"
+    unguarded = "from ronghe import remedies\nremedies._REMEDIES = ()\n"
     tried = victim.run(unguarded + writes(), home)
     assert tried.returncode
     assert "disk" not in tried.stderr.replace(str(disk), "")

@@ -19,6 +19,7 @@ from ronghe.simulate import serve
 
 def start(home: Home) -> None:
     """Start simulated sources (if any), engine and Airflow, and make the pool every engine task takes a slot of."""
+    _close_to_others()
     began, clock = time.monotonic(), time.time()
     if sources := serve.up(home):
         typer.echo(f"sources  http://{serve.HOST}:{sources.port}")
@@ -41,6 +42,11 @@ def start(home: Home) -> None:
     )
 
 
+def _close_to_others() -> None:
+    """Take the rights of others from all that this process and its children will make, and no right of ours."""
+    os.umask(os.umask(0o027) | 0o027)
+
+
 def stop(home: Home) -> None:
     """End Airflow first, so that no task is left without its engine or its source."""
     services = (("airflow", service.down), ("engine", engine.down), ("sources", serve.down))
@@ -59,6 +65,7 @@ def become(home: Home, what: str) -> NoReturn:
         EngineError, AirflowError: it cannot be started.
         ContractError: there is no such server.
     """
+    _close_to_others()
     if what == "engine":
         engine.become(home)
     if what in ("master", "worker"):

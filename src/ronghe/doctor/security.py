@@ -50,7 +50,7 @@ def findings(home: Home) -> Iterator[Finding]:
 def _settings(home: Home) -> Mapping[str, str]:
     """Return the settings Airflow runs with, or would; none where it never ran, for a look makes no secrets."""
     if running := service.state(home):
-        return psutil.Process(running.pid).environ()
+        return dict(psutil.Process(running.pid).environ())
     return service.environment(home) if (home.service / "airflow.jwt_secret").exists() else {}
 
 
@@ -124,7 +124,7 @@ def _token(home: Home) -> Finding:
             ask(b"", timeout=10)
             code = grpc.StatusCode.OK
         except grpc.RpcError as error:
-            code = error.code()  # type: ignore[attr-defined] # grpc types its errors thinly
+            code = error.code()
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return well(check, "a call without it is refused")
     return wrong(check, f"a call without it was answered ({code.name})", "Run `ronghe down`, then `ronghe up`.")

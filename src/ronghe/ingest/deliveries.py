@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ronghe.contracts import ContractError, Feed
 from ronghe.contracts.ddl import schema_ddl
+from ronghe.ingest.closed import closed_until, purged_ids
 from ronghe.lake import Lake, digest
 from ronghe.ledger import ACCEPTED, LEDGER, accepted_events, accepted_states, last_events, superseded_ids
 
@@ -201,12 +202,14 @@ class Ledger:
 
         Keys are business day and SHA-256: a list that did not change is a delivery of its day all the same, and what a
         contract put in quarantine may be delivered again when the contract is mended. Content that was restated since
-        is not known any more.
+        is not known any more. What was purged is known under every version: its rows stand, and their identifiers could
+        not be told from those of the same file again.
         """
+        purged = purged_ids(self._lake)
         return {
             (row["business_date"], row["content_sha256"]): row["path"]
             for row in self._newest().values()
-            if row["contract_version"] == self._feed.version
+            if row["contract_version"] == self._feed.version or row["delivery_id"] in purged
         }
 
     def newest(self) -> dict[str, str]:
@@ -217,13 +220,13 @@ class Ledger:
         return {row["path"]: row for row in self.events() if row["event_code"] == "landed"}
 
     def unclaimed(self) -> tuple[Delivery, ...]:
-        """Return deliveries that were landed and neither accepted nor stopped, oldest business day first.
+        """Return deliveries that were landed and neither accepted, stopped nor purged, oldest business day first.
 
         One that was stopped waits until the feed's contract has another version: it would only be stopped again, and
         its rows would stand before those of a delivery that corrects them. One that was restated waits for nothing.
         """
         events = self.events()
-        newest = set(self.newest().values())
+        newest = set(self.newest().values()) - purged_ids(self._lake)
         waiting = [
             _of_row(row)
             for row in last_events(events).values()
@@ -255,12 +258,13 @@ class Ledger:
         return [claimed, accepted_ids(self._lake, [self._feed.target])]
 
     def with_quarantine(self, days: Container[date] | None = None) -> tuple[Delivery, ...]:
-        """Return accepted deliveries of which records are in quarantine, oldest business day first.
+        """Return accepted deliveries with records in quarantine that were not destroyed, oldest business day first.
 
         Args:
             days: business days to look at; none for all.
         """
-        found = [_of_row(row) for row in self._accepted() if row["quarantined_count"]]
+        purged = purged_ids(self._lake)
+        found = [_of_row(r) for r in self._accepted() if r["quarantined_count"] and r["delivery_id"] not in purged]
         asked = (delivery for delivery in found if days is None or delivery.business_date in days)
         return tuple(sorted(asked, key=lambda d: (d.business_date, d.path)))
 
@@ -327,8 +331,16 @@ def accepted_deliveries(lake: Lake) -> "DataFrame":
 
 
 def accepted_rows(lake: Lake, table_id: str) -> "DataFrame":
-    """Return a std table's rows of accepted deliveries; nothing else is read downstream of the ingest."""
-    return lake.read(table_id).join(accepted_deliveries(lake), "delivery_id", "left_semi")
+    """Return a std table's rows of accepted deliveries; nothing else is read downstream of the ingest.
+
+    Days whose rows went when their retention ended are closed: a late row of one is not read either. What was built
+    from them stands, and would be built again from the late row alone.
+    """
+    from pyspark.sql import functions as F
+
+    rows = lake.read(table_id).join(accepted_deliveries(lake), "delivery_id", "left_semi")
+    kept, closed = lake.catalogue.table(table_id).retention, closed_until(lake, table_id)
+    return rows.where(F.col(kept.day_column) > F.lit(closed)) if kept and closed else rows
 
 
 def restated_rows(lake: Lake, table_id: str) -> "DataFrame":

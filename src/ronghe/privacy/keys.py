@@ -34,10 +34,37 @@ class KeyStore:
         """
         return {key_id: self._key(key_id) for key_id in sorted(set(key_ids))}
 
-    def _key(self, key_id: str) -> bytes:
+    def ids(self) -> frozenset[str]:
+        """Return the ids of the keys there are."""
+        return frozenset(path.stem for path in self._folder.glob("*.key"))
+
+    def destroy(self, key_ids: Iterable[str]) -> None:
+        """Overwrite keys and remove them; one that is gone already is.
+
+        Overwriting is the best a program can do: file systems that copy on write, snapshots, backups and the cells of
+        an SSD may keep the old bytes. Keep this folder on a volume of its own that has none of them.
+        """
+        for key_id in sorted(set(key_ids)):
+            path = self._path(key_id)
+            with contextlib.suppress(FileNotFoundError):
+                with path.open("r+b", buffering=0) as file:
+                    file.write(secrets.token_bytes(_BYTES))
+                    os.fsync(file.fileno())
+                path.unlink()
+        if self._folder.is_dir():
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _path(self, key_id: str) -> Path:
         if not _NAME.fullmatch(key_id):
             raise ValueError(f"{key_id!r} is no key id: letters, digits, point, hyphen and underscore only")
-        path = self._folder / f"{key_id}.key"
+        return self._folder / f"{key_id}.key"
+
+    def _key(self, key_id: str) -> bytes:
+        path = self._path(key_id)
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             partial = self._folder / f".{key_id}.{os.getpid()}.{secrets.token_hex(4)}"

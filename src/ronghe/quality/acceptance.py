@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from ronghe.contracts import Feed, Table
 from ronghe.contracts.expectations import Expectation
+from ronghe.ingest.closed import purged_ids
 from ronghe.ingest.deliveries import Delivery, Event, accepted_among
 from ronghe.job import DataStopped
 from ronghe.lake import Lake
@@ -166,5 +167,6 @@ def consequences(
     ]
     ids = leaning(lake.read("meta.duplicate"), lake.read("meta.quarantine"), [d.delivery_id for d in gone])
     told = "it leans on a delivery that was restated or stopped; it is standardised again"
-    known = {d.delivery_id for d in claimed}
+    # What was purged cannot be standardised again; its rows stand as they are.
+    known = {d.delivery_id for d in claimed} | purged_ids(lake)
     return found + [event(d, "reopened", told) for d in accepted_among(lake, ids) if d.delivery_id not in known]

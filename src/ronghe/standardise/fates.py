@@ -12,11 +12,12 @@ from pyspark.sql import functions as F
 
 from ronghe.contracts import Catalogue, Feed
 from ronghe.contracts.base import Declaration
+from ronghe.ingest.closed import KEYS, closed_until
 from ronghe.ingest.deliveries import Delivery, accepted_rows
 from ronghe.lake import Lake
 from ronghe.ledger import accepted_events
 from ronghe.privacy.keys import KeyStore
-from ronghe.standardise.standardiser import judge, stands, with_other_side, with_standing, with_tokens
+from ronghe.standardise.standardiser import as_read, judge, stands, with_other_side, with_standing, with_tokens
 
 # What names a record.
 RECORD = ("delivery_id", "record_number")
@@ -72,7 +73,8 @@ def decide(
         raw = raw.join(F.broadcast(only.select(*RECORD)), list(RECORD), "left_semi")
     # Each frame is read several times below; parsing and hashing once is worth the memory.
     judged = judge(raw, days, feed, lake.catalogue).persist()
-    right = with_tokens(judged.where(F.size("reasons") == 0).drop("reasons", "record"), feed, table, keys)
+    right = judged.where(F.size("reasons") == 0).drop("reasons", "record")
+    right = with_tokens(right, feed, table, keys, closed_until(lake, KEYS))
     present = accepted_rows(lake, feed.target) if lake.exists(feed.target) else None
     if present is not None and restated:
         present = present.where(~F.col("delivery_id").isin(*(delivery.delivery_id for delivery in restated)))
@@ -83,9 +85,10 @@ def decide(
     broken = judged.where(F.size("reasons") > 0).withColumn("reasons", F.concat_ws(" ", "reasons"))
     contradicted = standing.where(~believed).select("delivery_id", "record_number", *OTHER_SIDE)
     both_sides = (
-        judged.drop("reasons")
+        lake.read(feed.raw_table)
+        .where(F.col("delivery_id").isin(*(delivery.delivery_id for delivery in deliveries)))
         .join(F.broadcast(contradicted), ["delivery_id", "record_number"])
-        .withColumn("reasons", F.lit(CONTRADICTION))
+        .withColumns({"reasons": F.lit(CONTRADICTION), "record": as_read(feed)})
     )
     line = ("delivery_id", "record_number", named, "reasons", "record")
     quarantined = broken.select(*line).unionByName(both_sides.select(*line, *OTHER_SIDE), allowMissingColumns=True)

@@ -5,6 +5,7 @@ line in quarantine with all its reasons, or a duplicate of a row that stands.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -51,14 +52,18 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     # Judged before positions move: half a position cannot be moved, and is not badly written.
     frame = frame.withColumn("reasons", _reasons(feed, table))
     # Of wrong records only: nobody reads those of right ones, and they cost more than all the rest.
-    whole = F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns)))
-    frame = frame.withColumn("record", F.when(F.size("reasons") > 0, whole))
+    frame = frame.withColumn("record", F.when(F.size("reasons") > 0, as_read(feed)))
     if system := feed.coordinate_system:
         for longitude, latitude in _positions(table):
             frame = with_wgs84(frame, longitude, latitude, system)
     # A table may keep the business day for itself.
     kept = dict.fromkeys((*table.column_names, "business_date"))
     return frame.select(*kept, "reasons", "record")
+
+
+def as_read(feed: Feed) -> Column:
+    """Return a raw record as JSON."""
+    return F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns)))
 
 
 def _positions(table: Table) -> list[tuple[str, str]]:
@@ -173,11 +178,21 @@ def _breach(reason: str, predicate: str) -> Column:
     return F.when(broken, F.lit(reason))
 
 
-def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> DataFrame:
+def with_tokens(
+    right: DataFrame, feed: Feed, table: Table, keys: KeyStore, keyless_until: date | None = None
+) -> DataFrame:
     """Replace identifiers by keyed tokens, as the table's contract declares.
 
-    A card's key is the random key of its service day. A record later than the feed's lateness window gets a key of its
-    day and delivery: it changes counts, and pairs with nothing delivered in time (guard rail 3).
+    A card's key is the random key of its service day. A record later than the feed's lateness window, or of a day whose
+    key was destroyed, gets a key of its day and delivery: it changes counts, and pairs with nothing delivered in time
+    (guard rail 3).
+
+    Args:
+        right: rows without reasons, with identifiers.
+        feed: the feed's contract.
+        table: the target's contract.
+        keys: where token keys are kept.
+        keyless_until: last service day whose key was destroyed.
     """
     frame = right
     for column in table.columns:
@@ -186,17 +201,21 @@ def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> D
         if column.tokenise.key == "purpose":
             frame = frame.withColumn("key_id", F.lit(f"purpose_{column.tokenise.purpose}"))
         else:
-            frame = frame.withColumn("key_id", _day_key(str(column.tokenise.day_column), feed.lateness_days))
+            frame = frame.withColumn(
+                "key_id", _day_key(str(column.tokenise.day_column), feed.lateness_days, keyless_until)
+            )
         key_ids = [row["key_id"] for row in frame.select("key_id").distinct().collect()]
         known = key_frame(frame.sparkSession, keys.ensure(key_ids))
         frame = tokenise(frame, column.name, "key_id", known, column.name).drop("key_id")
     return frame
 
 
-def _day_key(day_column: str, lateness_days: int) -> Column:
+def _day_key(day_column: str, lateness_days: int, keyless_until: date | None) -> Column:
     day = F.date_format(day_column, "yyyy-MM-dd")
     late = F.concat(F.lit("late_"), day, F.lit("_"), F.col("delivery_id"))
     in_time = F.date_diff("business_date", day_column) <= lateness_days
+    if keyless_until is not None:
+        in_time &= F.col(day_column) > F.lit(keyless_until)
     return F.when(in_time, F.concat(F.lit("day_"), day)).otherwise(late)
 
 
