@@ -85,9 +85,11 @@ def ledger_faults(home: Home) -> list[str]:
         for e in events
         if e["event_code"] == "landed" and e["delivery_id"] not in ended
     ]
-    newest = {e["delivery_id"]: e for e in sorted(events, key=lambda e: e["recorded_at"])}.values()
+    # A replay counts a delivery anew.
+    counted = [e for e in events if e["event_code"] in ("accepted", "replayed")]
+    newest = {e["delivery_id"]: e for e in sorted(counted, key=lambda e: e["recorded_at"])}.values()
     for feed in catalogue().feeds.values():
-        accepted = [e for e in newest if e["event_code"] in ("accepted", "replayed") and e["feed_id"] == feed.id]
+        accepted = [e for e in newest if e["feed_id"] == feed.id]
         if accepted:
             faults += _count_faults(home, feed.raw_table, feed.target, accepted)
     return faults
