@@ -94,7 +94,7 @@ def slope(points: Iterable[tuple[float, float]]) -> float:
     """Return the slope of the line of least squares."""
     xs, ys = zip(*points, strict=True)
     x, y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
+    return float(sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs))
 
 
 def _costs(found: list[dict[str, float]]) -> list[Cost]:
