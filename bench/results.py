@@ -24,6 +24,7 @@ class Results:
         load: the machine's load over a minute when the run began: other work makes times longer.
         runs: stages by size; the smallest is the fixed part of the growth.
         floor: size of that smallest one.
+        failures: what could not be measured, and why.
     """
 
     cores: int
@@ -33,6 +34,7 @@ class Results:
     changes: list[Change] = field(default_factory=list)
     vanilla: list[Vanilla] = field(default_factory=list)
     airflow: list[Overhead] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Write the file, in one step."""
@@ -53,6 +55,7 @@ class Results:
             [Change(**(c | {"costs": _costs(c["costs"])})) for c in found["changes"]],
             [Vanilla(**(v | {"cost": Cost(**v["cost"])})) for v in found["vanilla"]],
             [Overhead(**o) for o in found["airflow"]],
+            found["failures"],
         )
 
     def of(self, stage: str) -> list[Run]:
