@@ -40,7 +40,7 @@ POOL, POOL_SLOTS = "engine", 2
 # Where the work is done: `embedded` in the server itself, `cluster` in workers of their own (`ronghe up --engine`).
 KIND_VARIABLE, EMBEDDED, CLUSTER = "RONGHE_ENGINE", "embedded", "cluster"
 TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
-_START_SECONDS = 90
+_START_SECONDS = 300
 # How long a server may be out of reach before a session gives it up, and how long one may be stuck.
 _LOST_SECONDS, _STUCK_SECONDS = 5.0, 15.0
 # What stands in the log before the words of each server.

@@ -1,6 +1,8 @@
 """The DAGs as Airflow reads them: which there are, what every task of theirs has, and what parsing must not import."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -352,3 +354,20 @@ def test_only_an_ingest_skips(calls: list[dict[str, Any]], tasks: dict[str, Any]
         except AirflowSkipException:
             skipping.add(name.partition(".")[2].partition("__")[0])
     assert skipping == {"ingest_deliveries"}
+
+
+@pytest.mark.parametrize("ignored", [True, False], ids=["", "teeth"])
+def test_no_file_of_the_plug_in_stands_in_for_a_module_of_pythons(tmp_path: Path, ignored: bool) -> None:
+    """Airflow loads a file as a plug-in under its bare name; with a `secrets` of ours no server would start."""
+    shutil.copytree(ROOT / "plugins", tmp_path / "plugins")
+    if not ignored:
+        (tmp_path / "plugins" / ".airflowignore").write_text(
+            "ronghe_airflow/roles.py\nronghe_airflow/webserver_config.py"
+        )
+    look = "from airflow import plugins_manager; plugins_manager._get_plugins(); import secrets; "
+    look += "print(hasattr(secrets, 'token_hex'))"
+    settings = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path / "plugins")}
+    done = subprocess.run(
+        [sys.executable, "-c", look], env={**os.environ, **settings}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == str(ignored)

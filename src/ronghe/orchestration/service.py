@@ -22,7 +22,7 @@ from ronghe.orchestration.servers import SERVERS
 from ronghe.processes import ServiceState, alive, children, end_service, listening, load_state, save_state, secret_file
 
 USER = login.OPERATOR
-_START_SECONDS = 120
+_START_SECONDS = 600
 _READY_PATHS = ("metadatabase", "scheduler", "dag_processor")
 # How long a server that died has to be started again and be well.
 _HEAL_SECONDS = 45
