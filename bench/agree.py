@@ -27,7 +27,7 @@ def compare(table_id: str, ours: Sequence[str], twin: Path, columns: Sequence[st
         Disagreement: they differ; the message names the columns.
     """
     connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     connection.read_parquet(list(ours)).create_view("ours")
     connection.read_parquet(str(twin)).create_view("twin")
     kinds = {name: str(kind) for name, kind in zip(*_shape(connection), strict=True)}

@@ -34,7 +34,7 @@ def measure(folder: Path) -> list[Overhead]:
     """Start the services of an empty home, run the DAG some times, and end them; the first run warms them up."""
     home = Home(folder).make()
     environment = {**os.environ, "RONGHE_HOME": str(home.root), "RONGHE_ENGINE_MEMORY": "2g"}
-    environment |= {f"RONGHE_{service}_PORT": str(_free_port()) for service in ("ENGINE", "AIRFLOW", "SOURCES")}
+    environment |= {f"RONGHE_{service}_PORT": str(free_port()) for service in ("ENGINE", "AIRFLOW", "SOURCES")}
     _ronghe(environment, "up")
     try:
         with Airflow.connect(home) as client:
@@ -45,7 +45,8 @@ def measure(folder: Path) -> list[Overhead]:
     return runs[1:]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -218,10 +218,12 @@ def _counted(connection: duckdb.DuckDBPyConnection) -> list[Cell]:
         asked = f"SELECT unit_code, {numerator}::DOUBLE, {denominator}::DOUBLE, {coverage}::DOUBLE FROM {names[query]}"
         cells += [Cell(DAYS[-1], unit, indicator, *rest) for unit, *rest in connection.execute(asked).fetchall()]
     for indicator, question in _ANSWERS.items():
-        base = "1.0" if indicator == "containment_time" else "base_value"
-        asked = f"SELECT region_code, reported_value, {base} FROM std_security_survey WHERE survey_indicator_code = ?"
+        counted = "1.0" if indicator == "containment_time" else "base_value"
+        asked = (
+            f"SELECT region_code, reported_value, {counted} FROM std_security_survey WHERE survey_indicator_code = ?"
+        )
         answers = connection.execute(asked, [question]).fetchall()
-        cells += [Cell(DAYS[-1], unit, indicator, *rest, None) for unit, *rest in answers]
+        cells += [Cell(DAYS[-1], unit, indicator, value, base, None) for unit, value, base in answers]
     return cells
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-_SAMPLE_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.5
 _MEGABYTE = 1 << 20
 
 

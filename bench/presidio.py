@@ -6,7 +6,7 @@ less than a model would, and it is faster than with one.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from bench import meter
 from bench.meter import Cost
@@ -56,14 +56,14 @@ def _analysed(batches: "Iterator[pd.DataFrame]") -> "Iterator[pd.DataFrame]":
     # Otherwise it asks the network for the list of suffixes.
     tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
     engine = SpacyNlpEngine([{"lang_code": LANGUAGE, "model_name": "blank"}])
-    engine.nlp = {LANGUAGE: spacy.blank(LANGUAGE)}
+    engine.nlp = cast(Any, {LANGUAGE: spacy.blank(LANGUAGE)})
     analyzer = AnalyzerEngine(nlp_engine=engine, supported_languages=[LANGUAGE])
     anonymizer = AnonymizerEngine()
 
     def cell(text: str | None) -> str | None:
         if text is None:
             return None
-        return anonymizer.anonymize(text, analyzer.analyze(text, LANGUAGE)).text
+        return str(anonymizer.anonymize(text, cast(Any, analyzer.analyze(text, LANGUAGE))).text)
 
     for batch in batches:
         yield batch.map(cell)
@@ -79,7 +79,7 @@ def _told(batches: "Iterator[pd.DataFrame]") -> "Iterator[pd.DataFrame]":
     def cell(text: str | None) -> str | None:
         if text is None:
             return None
-        return anonymizer.anonymize(text, [RecognizerResult("VALUE", 0, len(text), 1.0)], operators).text
+        return str(anonymizer.anonymize(text, [RecognizerResult("VALUE", 0, len(text), 1.0)], operators).text)
 
     for batch in batches:
         yield batch.map(cell)

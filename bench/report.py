@@ -123,6 +123,7 @@ def _vanilla(results: Results) -> Iterable[str]:
 
 def _machine(results: Results) -> Iterable[str]:
     yield f"{results.cores} cores, load {results.load:.1f} when the run began."
+    yield from (f"\nNot measured: {failure}." for failure in results.failures)
 
 
 def _size(records: int) -> str:

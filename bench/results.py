@@ -24,6 +24,7 @@ class Results:
         load: the machine's load over a minute when the run began: other work makes times longer.
         runs: stages by size; the smallest is the fixed part of the growth.
         floor: size of that smallest one.
+        failures: what could not be measured, and why.
     """
 
     cores: int
@@ -33,6 +34,7 @@ class Results:
     changes: list[Change] = field(default_factory=list)
     vanilla: list[Vanilla] = field(default_factory=list)
     airflow: list[Overhead] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Write the file, in one step."""
@@ -53,6 +55,7 @@ class Results:
             [Change(**(c | {"costs": _costs(c["costs"])})) for c in found["changes"]],
             [Vanilla(**(v | {"cost": Cost(**v["cost"])})) for v in found["vanilla"]],
             [Overhead(**o) for o in found["airflow"]],
+            found["failures"],
         )
 
     def of(self, stage: str) -> list[Run]:
@@ -94,7 +97,7 @@ def slope(points: Iterable[tuple[float, float]]) -> float:
     """Return the slope of the line of least squares."""
     xs, ys = zip(*points, strict=True)
     x, y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
+    return float(sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs))
 
 
 def _costs(found: list[dict[str, float]]) -> list[Cost]:

@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ import typer
 from bench import airflow, change, organisations, presidio, report, texts
 from bench.chains import CHAINS, measure_chain
 from bench.results import Results, best, cpu_ratio, ratio
-from bench.world import World
+from bench.world import Stage, World
 from ronghe import engine
 from ronghe.home import Home
 
@@ -47,35 +49,57 @@ def main(
     if not again:
         asked = set(only.split(",")) if only else {stage.name for chain in CHAINS for stage in chain} | set(OTHERS)
         counts = [round(float(size) * 1_000_000) for size in sizes.split(",")]
-        measure_all(asked, counts, repetitions, file)
+        failures = measure_all(asked, counts, repetitions, file).failures
+    else:
+        failures = Results.read(file).failures
     if page:
         report.write(Results.read(file), ROOT / "docs" / "benchmarks.md")
+    if failures:
+        raise typer.Exit(1)
 
 
-def measure_all(asked: set[str], counts: Iterable[int], repetitions: int, file: Path) -> Results:
-    """Measure what was asked for and write the file after each piece, so that a run cut off keeps what it has."""
+def measure_all(asked: set[str], counts: Sequence[int], repetitions: int, file: Path) -> Results:
+    """Measure what was asked for and write the file after each piece, so that a run cut off keeps what it has.
+
+    What cannot be measured is noted, and the next thing is.
+    """
     results = Results(os.cpu_count() or 2, os.getloadavg()[0], FLOOR)
     work = file.parent / "work"
     shutil.rmtree(work, ignore_errors=True)
     if asked - {"airflow"}:
         with _engine(Home(work / "engine")) as (spark, leader):
-            _stages(results, asked, (FLOOR, *counts), repetitions, spark, leader, work, file)
-            if "change" in asked:
-                results.changes = change.measure(spark, work, max(counts) // change.LONGER, repetitions, leader)
-                results.write(file)
-            if "presidio" in asked:
-                results.vanilla = _vanilla(spark, leader, work)
-                results.write(file)
+            for chain in (c for c in CHAINS if asked & {stage.name for stage in c}):
+                for count in (FLOOR, *counts):
+                    name = f"{chain[0].name}-{count}"
+                    piece = partial(_stages, results, chain, count, repetitions, spark, leader, work / name)
+                    _attempt(results, file, name, piece)
+            base = max(counts) // change.LONGER
+            pieces: dict[str, Callable[[], None]] = {
+                "change": lambda: results.changes.extend(change.measure(spark, work, base, repetitions, leader)),
+                "presidio": lambda: results.vanilla.extend(_vanilla(spark, leader, work)),
+            }
+            for name in asked & set(pieces):
+                _attempt(results, file, name, pieces[name])
     if "airflow" in asked:
-        results.airflow = airflow.measure(work / "airflow")
-        results.write(file)
+        _attempt(results, file, "airflow", lambda: results.airflow.extend(airflow.measure(work / "airflow")))
     shutil.rmtree(work, ignore_errors=True)
     return results
+
+
+def _attempt(results: Results, file: Path, name: str, piece: Callable[[], None]) -> None:
+    """Measure a piece, or note why it cannot be; then write the file."""
+    try:
+        piece()
+    except Exception as error:
+        results.failures.append(f"{name}: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}")
+        typer.secho(f"{results.failures[-1]}\n{traceback.format_exc()}", fg="red", err=True)
+    results.write(file)
 
 
 @contextmanager
 def _engine(home: Home) -> Iterator[tuple["SparkSession", int]]:
     """Start a server as `ronghe up` does, and open a session on it."""
+    os.environ.setdefault("RONGHE_ENGINE_PORT", str(airflow.free_port()))
     state = engine.up(home)
     try:
         os.environ[engine.TOKEN_VARIABLE] = engine.token(home)
@@ -87,29 +111,26 @@ def _engine(home: Home) -> Iterator[tuple["SparkSession", int]]:
 
 def _stages(
     results: Results,
-    asked: set[str],
-    counts: Iterable[int],
+    chain: tuple[Stage, ...],
+    count: int,
     repetitions: int,
     spark: "SparkSession",
     leader: int,
-    work: Path,
-    file: Path,
+    folder: Path,
 ) -> None:
-    for chain in CHAINS:
-        if not asked & {stage.name for stage in chain}:
-            continue
-        for count in counts:
-            # The smallest size goes first and once more often: what is compiled for the first time is not counted.
-            times = 1 if count > _ONCE_ABOVE else repetitions + (count == FLOOR)
-            runs = measure_chain(chain, spark, work / f"{chain[0].name}-{count}", count, times, leader)
-            shutil.rmtree(work / f"{chain[0].name}-{count}")
-            results.runs += runs
-            results.write(file)
-            for run in runs:
-                typer.echo(
-                    f"{run.stage:12} {run.records:>9,} records  {best(run.ours).seconds:7.1f} s  "
-                    f"DuckDB {best(run.twin).seconds:7.2f} s  ratio {ratio(run):5.1f}  of CPU {cpu_ratio(run):5.1f}"
-                )
+    """Measure a chain at one size and say at once what came out."""
+    # The smallest size goes first and once more often: what is compiled for the first time is not counted.
+    times = 1 if count > _ONCE_ABOVE else repetitions + (count == FLOOR)
+    try:
+        runs = measure_chain(chain, spark, folder, count, times, leader)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    results.runs += runs
+    for run in runs:
+        typer.echo(
+            f"{run.stage:12} {run.records:>9,} records  {best(run.ours).seconds:7.1f} s  "
+            f"DuckDB {best(run.twin).seconds:7.2f} s  ratio {ratio(run):5.1f}  of CPU {cpu_ratio(run):5.1f}"
+        )
 
 
 def _vanilla(spark: "SparkSession", leader: int, work: Path) -> list[presidio.Vanilla]:

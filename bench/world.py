@@ -44,7 +44,7 @@ class Task:
     def database(self) -> duckdb.DuckDBPyConnection:
         """Open DuckDB with the tables as views `layer_name`."""
         connection = duckdb.connect(config={"threads": THREADS, "temp_directory": str(self.out / "spill")})
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         for name, files in self.tables.items():
             connection.read_parquet(list(files)).create_view(name.replace(".", "_"))
         return connection

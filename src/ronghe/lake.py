@@ -23,7 +23,7 @@ from ronghe.contracts.evolution import EvolutionRefused, refuse_newer
 from ronghe.contracts.rules import literal
 from ronghe.crash import crash_point
 from ronghe.home import Home
-from ronghe.upkeep import Upkeep, again_after_conflict
+from ronghe.upkeep import Overtaken, Upkeep, again_after_conflict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -270,17 +270,9 @@ class Lake(Upkeep):
         changed = merging.differences(_conform(frame, table), self.read(table_id), table).localCheckpoint()
         crash_point(f"{table_id}:before")
         if self._newest(table_id) != seen:
-            raise RuntimeError(f"DELTA_CONCURRENT_WRITE: {table_id} was written while it was compared")
-        # MERGE takes no options; it honours the same transaction id from the session (MergeIntoCommand).
-        self.spark.conf.set("spark.databricks.delta.write.txnAppId", transaction)
-        self.spark.conf.set("spark.databricks.delta.write.txnVersion", "1")
-        self.spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", _note(fingerprint))
-        try:
-            merging.apply(changed, self.path(table_id), table, f"merge_{fingerprint[:16]}")
-        finally:
-            self.spark.conf.unset("spark.databricks.delta.write.txnAppId")
-            self.spark.conf.unset("spark.databricks.delta.write.txnVersion")
-            self.spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
+            raise Overtaken(f"{table_id} was written again and again while a merge compared it. Run the job again.")
+        once = {"write.txnAppId": transaction, "write.txnVersion": "1", "commitInfo.userMetadata": _note(fingerprint)}
+        merging.apply(changed, self.path(table_id), table, f"merge_{fingerprint[:16]}", once)
         crash_point(f"{table_id}:after")
         self.accesses.written[table_id] = self._newest(table_id)
         return True

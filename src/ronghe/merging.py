@@ -1,5 +1,7 @@
 """A whole table brought to a new state: which rows differ, and one MERGE of those."""
 
+from collections.abc import Mapping
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from ronghe.contracts import Table
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 # Says of a difference that the row is gone. A contract's names begin with a letter.
 _GONE = "__gone"
 _OLD = "__old_"
+_DELTA = "spark.databricks.delta."
 
 
 def differences(wanted: "DataFrame", present: "DataFrame", table: Table) -> "DataFrame":
@@ -39,14 +42,12 @@ def differences(wanted: "DataFrame", present: "DataFrame", table: Table) -> "Dat
 
 def _equal(names: "tuple[str, ...]") -> "Column":
     """Return whether the named columns of both states are equal."""
-    from functools import reduce
-
     from pyspark.sql import functions as F
 
     return reduce(lambda a, b: a & b, (F.col(quoted(name)).eqNullSafe(F.col(_OLD + name)) for name in names))
 
 
-def apply(changed: "DataFrame", path: str, table: Table, view: str) -> None:
+def apply(changed: "DataFrame", path: str, table: Table, view: str, commit: Mapping[str, str]) -> None:
     """Merge differences into the table at a path, in one commit, also if there are none.
 
     Args:
@@ -54,14 +55,21 @@ def apply(changed: "DataFrame", path: str, table: Table, view: str) -> None:
         path: where the table lies.
         table: its contract.
         view: a name for the differences that nobody else uses.
+        commit: what the commit carries, as settings of Delta. MERGE takes no options; it honours the transaction id
+            of the session (`MergeIntoCommand`).
     """
+    spark = changed.sparkSession
     changed.createOrReplaceTempView(view)
     same_key = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in table.primary_key)
     try:
-        changed.sparkSession.sql(
+        for name, value in commit.items():
+            spark.conf.set(_DELTA + name, value)
+        spark.sql(
             f"MERGE INTO delta.{quoted(path)} t USING {view} s ON {same_key} "
             f"WHEN MATCHED AND s.{_GONE} THEN DELETE WHEN MATCHED THEN UPDATE SET * "
             f"WHEN NOT MATCHED AND NOT s.{_GONE} THEN INSERT *"
         ).collect()
     finally:
-        changed.sparkSession.catalog.dropTempView(view)
+        for name in commit:
+            spark.conf.unset(_DELTA + name)
+        spark.catalog.dropTempView(view)

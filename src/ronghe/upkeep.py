@@ -32,8 +32,14 @@ if TYPE_CHECKING:
 _CONFLICTS = ("DELTA_CONCURRENT", "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_METADATA_CHANGED")
 
 
+class Overtaken(RuntimeError):
+    """Another write came between the look at a table and the write that follows from it."""
+
+
 def _conflicts(error: BaseException) -> bool:
-    """Say whether Delta refused a commit because another one came first, be it the one that makes the table."""
+    """Say whether another commit came first, be it the one that makes the table."""
+    if isinstance(error, Overtaken):
+        return True
     said = f"{getattr(error, 'getCondition', lambda: None)()} {str(error)[:200]}"
     return any(name in said for name in _CONFLICTS)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ronghe.contracts.source import Reader
@@ -37,6 +37,7 @@ def _both(content: bytes) -> tuple[list[dict[str, object]], list[dict[str, objec
         return with_arrow, _read(path)
 
 
+@settings(deadline=None)  # Arrow is loaded by the first
 @given(_FILES, st.sampled_from([b"", b"\xff\xfe,1,2,3\n"]))
 def test_arrow_reads_what_the_strict_parser_reads(text: str, undecodable: bytes) -> None:
     with_arrow, strictly = _both(text.encode() + undecodable)
