@@ -62,7 +62,7 @@ tables:
 LAST_DAY = date(2026, 11, 22)
 RETRIES = 2
 # An engine that lives for some minutes would spend many of them compiling well what it soon runs no more.
-SHORT_LIVED = ("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+SHORT_LIVED = ("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 HUNG_SECONDS = 420
 DELIVERED = ("plain", "twice", "renamed", "late copy", "truncated copy", "half-written", "restated")
 
