@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from importlib import import_module
@@ -16,17 +17,19 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ronghe import engine, job
+from ronghe.contracts import catalogue
 from ronghe.home import Home
+from ronghe.lake import Lake
+from ronghe.ledger import LEDGER, last_events
 from ronghe.simulate import simulate
 
 # Feeds of three shapes (CSV in GB18030, JSON lines, XML in GBK), what is fused from them, two marts, one extract.
 FEEDS = ("shenzhen.swipe", "xinjiang.road_count", "nanjing.social_security")
 MARTS = ("build_passenger_flow", "build_road_traffic")
 Job = tuple[str, str | None]
-JOBS: tuple[Job, ...] = (
-    *(("ingest_deliveries", feed) for feed in FEEDS),
-    *((verb, None) for verb in ("fuse_places", *MARTS, "release_extracts")),
-)
+INGESTS: tuple[Job, ...] = tuple(("ingest_deliveries", feed) for feed in FEEDS)
+BUILDS: tuple[Job, ...] = tuple((verb, None) for verb in ("fuse_places", *MARTS, "release_extracts"))
+JOBS = (*INGESTS, *BUILDS)
 TABLES = (
     *("raw.shenzhen__swipe", "raw.xinjiang__road_count", "raw.nanjing__social_security"),
     *("std.swipe", "std.road_count", "std.social_security_account"),
@@ -56,11 +59,12 @@ tables:
   - {table: mart.passenger_flow}
   - {table: mart.road_traffic}
 """
-DAYS = 21
 LAST_DAY = date(2026, 11, 22)
 RETRIES = 2
+# An engine that lives for some minutes would spend many of them compiling well what it soon runs no more.
+SHORT_LIVED = ("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 HUNG_SECONDS = 420
-DELIVERED = ("plain", "plain", "twice", "renamed", "late copy", "truncated copy", "half-written")
+DELIVERED = ("plain", "twice", "renamed", "late copy", "truncated copy", "half-written", "restated")
 
 
 @dataclass
@@ -69,21 +73,24 @@ class World:
 
     home: Home
     stock: Home
+    days: int
     seed: int
     url: Callable[[], str]
     ready: Callable[[], None]
     without: str | None
     say: Callable[[str], None]
-    deliveries: list[list[Path]] = field(default_factory=list)
+    deliveries: list[list[tuple[Path, bytes]]] = field(default_factory=list)
     arming: Callable[[str], dict[str, str]] = lambda _: {}
     attempts: int = 0
+    crashes: int = 0
     current: BaseProcess | None = None
     _writers: list[threading.Thread] = field(default_factory=list)
+    _owed: dict[Path, bytes] = field(default_factory=dict)
 
     @property
     def today(self) -> date:
         """The day that is delivered now."""
-        return LAST_DAY - timedelta(days=DAYS - len(self.deliveries))
+        return LAST_DAY - timedelta(days=self.days - len(self.deliveries))
 
     def past(self, share: float) -> date:
         """Return one of the days delivered before."""
@@ -95,6 +102,7 @@ class World:
         self.deliveries.append([])
         for feed in FEEDS:
             source, name = feed.split(".")
+            self._restate(Path(source) / name)
             for file in sorted((self.stock.landing / source / name / self.today.isoformat()).glob("*")):
                 kind = rng.choice(DELIVERED)
                 kinds.append(kind)
@@ -106,6 +114,11 @@ class World:
         cut = content[: int(len(content) * share)]
         if kind == "half-written":
             self._write_slowly(path, content, cut)
+            return
+        if kind == "restated":
+            lines = content.splitlines(keepends=True)
+            self._put(path, b"".join(lines[: 1 + int(len(lines) * share)]))
+            self._owed[path] = content
             return
         self._put(path, content)
         # The copies stand behind the original in the order in which deliveries are taken.
@@ -120,12 +133,25 @@ class World:
             case "truncated copy":
                 self._put(path.with_name(f"{path.stem}_cut{path.suffix}"), cut)
 
+    def _restate(self, feed: Path) -> None:
+        """Send files whole that were sent with lines missing, under their names.
+
+        A source does it once it has seen what was taken in. Until all that it has sent is, the order in which
+        deliveries are taken is open, and with it which one has restated which.
+        """
+        names = ["delivery_id", "event_code", "recorded_at", "path"]
+        last = last_events(Lake(self.home, catalogue()).rows(LEDGER, names).to_pylist()).values()
+        decided = {Path(row["path"]) for row in last if row["event_code"] not in ("landed", "reopened")}
+        sent = {path for day in self.deliveries for path, _ in day if path.is_relative_to(feed)}
+        for path in sorted(sent & self._owed.keys()) if sent <= decided else ():
+            self._put(path, self._owed.pop(path))
+
     def _put(self, path: Path, content: bytes) -> None:
         target = self.home.landing / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.with_name(f"{target.name}.tmp").write_bytes(content)
         target.with_name(f"{target.name}.tmp").replace(target)
-        self.deliveries[-1].append(path)
+        self.deliveries[-1].append((path, content))
 
     def _write_slowly(self, path: Path, content: bytes, cut: bytes) -> None:
         """Write half of a file under the name of one that is not finished, and the rest some seconds later."""
@@ -133,7 +159,7 @@ class World:
         partial = target.with_name(f"{target.name}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(cut)
-        self.deliveries[-1].append(path)
+        self.deliveries[-1].append((path, content))
 
         def finish() -> None:
             time.sleep(3)
@@ -173,13 +199,15 @@ class World:
             self.say(f"  {error}")
             return job.EXIT_TEMPORARY
         self.ready()
-        self.current = process = self.start(verb, feed, armed=self.arming(feed or verb))
+        armed = self.arming(feed or verb)
+        self.current = process = self.start(verb, feed, armed=armed)
         process.join(HUNG_SECONDS)
         if process.is_alive():
             self.say(f"  {verb} {feed or ''} hung for {HUNG_SECONDS} s and was killed")
             process.kill()
             process.join()
         self.current = None
+        self.crashes += bool(armed) and process.exitcode == -signal.SIGKILL
         return process.exitcode
 
     def start(
@@ -215,10 +243,10 @@ def run_in_child(verb: str, arguments: list[str], variables: dict[str, str], log
     job.job_main(import_module(f"jobs.{verb}").run)
 
 
-def make_stock(root: Path, seed: int) -> Home:
+def make_stock(root: Path, seed: int, days: int) -> Home:
     """Simulate what will be delivered."""
     stock = Home(root).make()
-    simulate(stock.landing, stock.truth, scale=0.002, days=DAYS, last_day=LAST_DAY, seed=seed)
+    simulate(stock.landing, stock.truth, scale=0.002, days=days, last_day=LAST_DAY, seed=seed)
     return stock
 
 
@@ -231,18 +259,27 @@ def declare(folder: Path) -> None:
 
 
 def replay(world: World, root: Path) -> Home:
-    """Make the undisturbed home: the same deliveries on the same days, the same keys, every job once."""
+    """Make the undisturbed home: the same deliveries in the same order, the same keys, every ingest once a day.
+
+    What is built from them is built once, at the end: it follows from what was delivered, not from when it was built.
+    """
     reference = Home(root).make()
     shutil.copytree(world.home.keys, reference.keys, dirs_exist_ok=True)
     with _variables(environment(reference, engine.url(world.home))):
         for day in world.deliveries:
-            for path in day:
+            for path, content in day:
                 target = reference.landing / path
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(world.home.landing / path, target)
-            for verb, feed in JOBS:
-                job.run_job(import_module(f"jobs.{verb}").run, verb, feed_id=feed)
+                target.write_bytes(content)
+            _run_all(INGESTS)
+        _run_all(BUILDS)
     return reference
+
+
+def _run_all(jobs: Iterable[Job]) -> None:
+    for verb, feed in jobs:
+        with suppress(job.DataStopped):  # a verdict, which the ledger has
+            job.run_job(import_module(f"jobs.{verb}").run, verb, feed_id=feed)
 
 
 @contextmanager

@@ -131,7 +131,6 @@ class Nemesis:
         table = points[int(fault.one * len(points))]
         steps = days.STEPS.get(table, ("before", "after"))
         point = f"{table}:{steps[int(fault.other * len(steps))]}"
-        self.fired["crash armed"] += 1
         self._world.say(f"! crash of {what} at {point}")
         return {VARIABLE: point}
 
@@ -236,8 +235,11 @@ def heal(world: days.World) -> list[str]:
 def judge(world: days.World, nemesis: Nemesis, root: Path) -> list[str]:
     """Make the undisturbed home and return what any oracle finds."""
     faults = heal(world)
+    world.say("healed; making the undisturbed home")
     reference = days.replay(world, root / "reference")
-    found = soundness.faults_after(world.home, reference, days.TABLES, nemesis.watch)
+    world.say("comparing")
+    fired = {"any fault": nemesis.fired.total()}
+    found = soundness.faults_after(world.home, reference, days.TABLES, nemesis.watch, fired)
     with engine.session(world.home, "nemesis") as spark:
         found += soundness.spark_count_faults(Lake(world.home, catalogue(), spark), days.TABLES)
     return faults + found
@@ -253,25 +255,29 @@ def run(seed: int, minutes: float, pace: float, root: Path, without: str | None)
 
     days.declare(root / "declared")
     port = free_port()
-    os.environ |= {"RONGHE_ENGINE_PORT": str(port), "RONGHE_ENGINE_MEMORY": "1500m"}
+    os.environ |= {"RONGHE_ENGINE_PORT": str(port), "RONGHE_ENGINE_MEMORY": "1500m"} | dict([days.SHORT_LIVED])
+    engine._START_SECONDS = 300  # a machine that is busy with other tests
     home = Home(root / "home").make()
     os.environ[engine.TOKEN_VARIABLE] = engine.token(home)
-    stock = days.make_stock(root / "stock", seed)
+    # A day takes half a minute of work and more; with the faults there will not be time for all of these.
+    count = 2 + round(2 * minutes)
+    stock = days.make_stock(root / "stock", seed, count)
     shutil.copytree(stock.truth, home.truth)
     engine.up(home)
     proxy = Proxy(port)
-    world = days.World(home, stock, seed, lambda: f"sc://localhost:{proxy.port}", proxy.settle, without, say)
+    world = days.World(home, stock, count, seed, lambda: f"sc://localhost:{proxy.port}", proxy.settle, without, say)
     nemesis, ways = Nemesis(world, proxy, seed, pace), Counter[str]()
     say(f"seed {seed}, {minutes} minutes, a fault every {pace} s, guard off: {without or 'none'}; {root}")
     try:
         deadline = time.monotonic() + 60 * minutes
         nemesis.start()
-        while time.monotonic() < deadline and len(world.deliveries) < days.DAYS:
+        while time.monotonic() < deadline and len(world.deliveries) < count:
             kinds: list[str] = []
             world.day(kinds)
             ways.update(kinds)
             say(f"day {world.today} has passed: {', '.join(kinds)}")
         nemesis.end()
+        nemesis.fired["crash"] = world.crashes
         say(f"{len(world.deliveries)} days, {world.attempts} attempts, deliveries {dict(ways)}")
         say(f"fired {dict(nemesis.fired)}; healing")
         return judge(world, nemesis, root)

@@ -21,6 +21,7 @@ from ronghe.contracts import catalogue
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.home import Home
 from ronghe.lake import Lake, Part
+from tests.faults.days import SHORT_LIVED
 from tests.oracles.soundness import content_faults, ledger_faults, log_faults
 from tests.ports import free_port
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.faults
 DUPLICATE, PLACE = "meta.duplicate", "fused.place"
 KEPT = {"feed_id": "a.b", "kept_delivery_id": "k", "kept_record_number": 1}
 STOP = {"place_kind_code": "bus_stop", "source_code": "a", "longitude": 114.0, "latitude": 22.5, "code_count": 1}
-ROUNDS = 4
+ROUNDS = 2
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RONGHE_ENGINE_PORT", str(free_port()))
         patch.setenv("RONGHE_ENGINE_MEMORY", "1500m")
+        patch.setenv(*SHORT_LIVED)
         patch.setattr(engine, "_START_SECONDS", 300)  # a machine that is busy with other tests
         engine.up(home)
         patch.setenv(engine.TOKEN_VARIABLE, engine.token(home))
@@ -81,6 +83,16 @@ def numbers(home: Home) -> dict[str, int]:
 # 7: two writers, one table, one server ------------------------------------------------------------------------------
 
 
+@contextmanager
+def aborted_by_failure(barrier: threading.Barrier) -> Iterator[None]:
+    """Let nobody wait for one that has failed."""
+    try:
+        yield
+    except BaseException:
+        barrier.abort()
+        raise
+
+
 def two_writers(home: Home, monkeypatch: pytest.MonkeyPatch) -> int:
     """Replace two parts of one table at the same moment, some rounds long; return how often a write was begun.
 
@@ -97,7 +109,7 @@ def two_writers(home: Home, monkeypatch: pytest.MonkeyPatch) -> int:
                 meet.wait()
 
     def writer(name: str) -> None:
-        with lake_of(home, name) as lake:
+        with aborted_by_failure(meet), lake_of(home, name) as lake:
             for number in range(1, ROUNDS + 1):
                 first_time.armed = True
                 lake.replace(
@@ -110,12 +122,9 @@ def two_writers(home: Home, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(lake_module, "crash_point", at_write)
     with ThreadPoolExecutor(2) as pool:
         done = [pool.submit(writer, name) for name in ("a", "b")]
-        for one in done:
-            try:
-                one.result()
-            except BaseException:
-                meet.abort()
-                raise
+    for failure in (one.exception() for one in done):
+        if failure and not isinstance(failure, threading.BrokenBarrierError):
+            raise failure
     return len(began)
 
 
@@ -171,11 +180,11 @@ def test_readers_see_whole_versions_while_a_table_is_merged_and_maintained(home:
             repeated(lambda n: one.merge(PLACE, places(one, f"n{n + 1}"), f"n{n + 1}")) as merges,
             repeated(lambda _: two.maintain(PLACE)) as maintained,
         ):
-            deadline = time.monotonic() + 150
-            while (len(merges) < 4 or len(maintained) < 3 or len(seen) < 4) and time.monotonic() < deadline:
+            deadline = time.monotonic() + 500
+            while (len(merges) < 3 or len(maintained) < 2 or len(seen) < 4) and time.monotonic() < deadline:
                 seen.append(generations([row["place_name"] for row in reader.read(PLACE).collect()]))
                 seen.append(generations(Lake(home, catalogue()).rows(PLACE)["place_name"].to_pylist()))
-        assert (len(merges) >= 4, len(maintained) >= 3) == (True, True), "the fault did not fire"
+        assert (len(merges) >= 3, len(maintained) >= 2) == (True, True), "the fault did not fire"
         assert all(len(found) == 1 and {count for _, count in found} == {50} for found in seen), "a version was mixed"
         assert generations(held.dataset.to_table()["place_name"].to_pylist()) == {("n0", 50)}
     assert log_faults(home) == []
@@ -200,6 +209,8 @@ def test_vacuum_of_what_readers_still_need_is_refused(home: Home) -> None:
 # 32: a rerun of an old day overlapping the live run -----------------------------------------------------------------
 
 FEED, MART, TRAIL = "xinjiang.road_count", "mart.road_traffic", "meta.mart_part"
+# Seconds: the second run does not come where the lock holds it; where none does it will, on a slow machine late.
+WAITS, MEETS = 8, 300
 FILE = "xinjiang/road_count/2026-11-0{day}/counts.jsonl"
 
 
@@ -219,9 +230,9 @@ def run(verb: str, feed: str | None = None, days: str | None = None) -> int:
 
 
 def overlapping(
-    monkeypatch: pytest.MonkeyPatch, point: str, live: Callable[[], int], rerun: Callable[[], int]
+    monkeypatch: pytest.MonkeyPatch, point: str, live: Callable[[], int], rerun: Callable[[], int], seconds: float
 ) -> list[int]:
-    """Run two jobs at the same time: the live one waits before a write until the other is there too, or 8 seconds."""
+    """Run two jobs at the same time: the live one waits before a write until the other is there too, or some time."""
     reached, both, threads = threading.Event(), threading.Event(), set[int]()
 
     def at_write(found: str) -> None:
@@ -230,7 +241,7 @@ def overlapping(
             reached.set()
             if len(threads) == 2:
                 both.set()
-            both.wait(8)
+            both.wait(seconds)
 
     monkeypatch.setattr(lake_module, "crash_point", at_write)
     with ThreadPoolExecutor(2) as pool:
@@ -267,6 +278,7 @@ def test_backfill_of_a_day_beside_the_live_run_builds_it_once(
         f"{MART}:before",
         lambda: run("build_road_traffic"),
         lambda: run("build_road_traffic", None, "2026-11-01"),
+        WAITS if alone else MEETS,
     )
     monkeypatch.setenv("RONGHE_HOME", str(reference.root))
     assert run("build_road_traffic") == 2
@@ -288,7 +300,9 @@ def test_ingest_run_twice_at_once_takes_every_delivery_in_once(
         deliver(home, 2)
         return run("ingest_deliveries", FEED)
 
-    overlapping(monkeypatch, "meta.delivery:before", lambda: run("ingest_deliveries", FEED), second)
+    overlapping(
+        monkeypatch, "meta.delivery:before", lambda: run("ingest_deliveries", FEED), second, WAITS if alone else MEETS
+    )
     deliver(reference, 2)
     monkeypatch.setenv("RONGHE_HOME", str(reference.root))
     assert run("ingest_deliveries", FEED) == 2

@@ -74,25 +74,36 @@ def _answer(ask: Callable[[], list[str]]) -> list[str]:
 
 def ledger_faults(home: Home) -> list[str]:
     """Every landed delivery came to one verdict, and its counts are those of the tables, counted again."""
-    events = Lake(home, catalogue()).rows("meta.delivery").to_pylist()
-    # A delivery may be replayed again under one version, with fewer records in quarantine.
-    names = ("delivery_id", "event_code", "contract_version", "quarantined_count")
-    seen = Counter(tuple(e[name] for name in names) for e in events)
-    faults = [f"{code} of {delivery} is in the ledger {n} times" for (delivery, code, *_), n in seen.items() if n > 1]
-    ended = {e["delivery_id"] for e in events if e["event_code"] in ("accepted", "stopped")}
-    faults += [
-        f"{e['path']} was landed and came to no verdict"
-        for e in events
-        if e["event_code"] == "landed" and e["delivery_id"] not in ended
-    ]
+    events = sorted(Lake(home, catalogue()).rows("meta.delivery").to_pylist(), key=lambda e: e["recorded_at"])
+    of_delivery: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        of_delivery.setdefault(event["delivery_id"], []).append(event)
+    faults = []
+    for delivery, own in of_delivery.items():
+        faults += [f"{code} of {delivery} is in the ledger again" for code in _again(own)]
+        if own[-1]["event_code"] in ("landed", "reopened"):
+            faults.append(f"{own[-1]['path']} was {own[-1]['event_code']} and came to no verdict")
     # A replay counts a delivery anew.
     counted = [e for e in events if e["event_code"] in ("accepted", "replayed")]
-    newest = {e["delivery_id"]: e for e in sorted(counted, key=lambda e: e["recorded_at"])}.values()
+    newest = {e["delivery_id"]: e for e in counted}.values()
     for feed in catalogue().feeds.values():
         accepted = [e for e in newest if e["feed_id"] == feed.id]
         if accepted:
             faults += _count_faults(home, feed.raw_table, feed.target, accepted)
     return faults
+
+
+def _again(events: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the codes of events of one delivery that are there already, and nothing has undone them since."""
+    seen = set[tuple[Any, ...]]()
+    for event in events:
+        # A delivery may be replayed again under one version, with fewer records in quarantine.
+        said = tuple(event[name] for name in ("event_code", "contract_version", "quarantined_count"))
+        if said in seen:
+            yield event["event_code"]
+        if event["event_code"] in ("reopened", "superseded"):
+            seen.clear()
+        seen.add(said)
 
 
 def _count_faults(home: Home, raw: str, target: str, accepted: list[dict[str, Any]]) -> list[str]:

@@ -31,6 +31,14 @@ EVENT: Row = {
     "recorded_at": datetime(2026, 11, 2, tzinfo=UTC),
 }
 NONE = {"accepted_count": 0, "deduplicated_count": 0, "quarantined_count": 0}
+ACCEPTED = {
+    **EVENT,
+    **NONE,
+    "event_code": "accepted",
+    "read_count": 0,
+    "recorded_at": datetime(2026, 11, 3, tzinfo=UTC),
+}
+REOPENED = {**EVENT, "event_code": "reopened", "recorded_at": datetime(2026, 11, 4, tzinfo=UTC)}
 
 
 def sound(root: Path) -> Home:
@@ -38,7 +46,7 @@ def sound(root: Path) -> Home:
     home = Home(root).make()
     write_livelihood(home)
     write(home, "meta.delivery", [{**EVENT, "event_code": "landed", "read_count": 0}])
-    append(home, "meta.delivery", [{**EVENT, **NONE, "event_code": "accepted", "read_count": 0}])
+    append(home, "meta.delivery", [ACCEPTED])
     package.release_extract(Lake(home, catalogue()), small_extract(), record)
     lineage(home, "START", "COMPLETE")
     secret_file(home.service / "engine.token")
@@ -80,6 +88,12 @@ def test_a_fault_that_never_fired_is_one_of_the_test(homes: tuple[Home, Home]) -
     assert soundness.faults_after(*homes, [FLOWS], fired={"kill": 0}) == ["fired: kill never fired"]
 
 
+def test_a_delivery_that_was_reopened_may_be_accepted_again(homes: tuple[Home, Home]) -> None:
+    append(homes[0], "meta.delivery", [REOPENED])
+    append(homes[0], "meta.delivery", [{**ACCEPTED, "recorded_at": datetime(2026, 11, 5, tzinfo=UTC)}])
+    assert soundness.ledger_faults(homes[0]) == []
+
+
 def write_version_again(home: Home) -> None:
     file = version_file(home, 0)
     content = file.read_text("utf-8")
@@ -101,8 +115,9 @@ def lose_a_file(home: Home) -> None:
 DAMAGE: dict[str, Callable[[Home], object]] = {
     "content: mart.passenger_flow: 0 of 2 rows are lost, 1 are too many": lambda home: append(home, FLOWS, [FLOW]),
     "content: mart.passenger_flow: 1 of 2 rows are lost, 0 are too many": lambda home: write(home, FLOWS, [FLOW]),
-    "ledger: accepted of d1 is in the ledger 2 times": lambda home: append(
-        home, "meta.delivery", [{**EVENT, **NONE, "event_code": "accepted", "read_count": 0}]
+    "ledger: accepted of d1 is in the ledger again": lambda home: append(home, "meta.delivery", [ACCEPTED]),
+    "ledger: shenzhen/swipe/2026-11-01/a.csv was reopened and came to no verdict": lambda home: append(
+        home, "meta.delivery", [REOPENED]
     ),
     "ledger: a.csv was landed and came to no verdict": lambda home: append(
         home, "meta.delivery", [{**EVENT, "delivery_id": "d2", "path": "a.csv", "event_code": "landed"}]
