@@ -25,7 +25,7 @@ USER = login.OPERATOR
 _START_SECONDS = 600
 _READY_PATHS = ("metadatabase", "scheduler", "dag_processor")
 # How long a server that died has to be started again and be well.
-_HEAL_SECONDS = 45
+_HEAL_SECONDS = 120
 
 
 class AirflowError(RuntimeError):
@@ -68,6 +68,8 @@ def environment(home: Home) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+        # What a scheduler that died had queued is taken up by the one started after it.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
         "AIRFLOW_CONN_SPARK_CONNECT": json.dumps(
             {"conn_type": "spark_connect", "host": "localhost", "port": _engine_port(home)}
         ),
