@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, stop_any, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from ronghe.home import Home
 from ronghe.orchestration import service
@@ -61,10 +61,10 @@ class Airflow:
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         # A question may be asked again, an order may not; a server that died is started again while its keeper lives.
-        patience = stop_after_delay(_AWAY_SECONDS) if method == "GET" else stop_after_attempt(1)
+        patience = _AWAY_SECONDS if method == "GET" else 0.0
         asked = Retrying(
             retry=retry_if_exception_type(httpx.TransportError),
-            stop=stop_any(patience, lambda _: not self._lives()),
+            stop=lambda state: not self._lives() or (state.seconds_since_start or 0.0) >= patience,
             wait=wait_fixed(1),
             reraise=True,
         )
