@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # Two tasks that make one table at the same time see each other's files, or each other's metadata.
-_CONFLICTS = ("DELTA_CONCURRENT", "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_METADATA_CHANGED")
+_CONFLICTS = (
+    "DELTA_CONCURRENT",
+    "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
+    "DELTA_METADATA_CHANGED",
+    "DELTA_PROTOCOL_CHANGED",
+)
 
 
 class Overtaken(RuntimeError):

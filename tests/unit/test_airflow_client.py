@@ -37,3 +37,34 @@ def test_run_is_not_waited_for_when_the_scheduler_has_stopped() -> None:
 def test_run_is_followed_while_the_scheduler_is_well() -> None:
     states = iter(["running", "running", "success"])
     assert airflow("healthy", lambda: next(states)).follow([("fuse", "run")], lambda _: None) == set()
+
+
+@pytest.mark.parametrize(("lives", "answers"), [(True, True), (False, False)], ids=["kept", "ended"])
+def test_question_is_asked_again_while_somebody_starts_what_died(lives: bool, answers: bool) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) == 1:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={"state": "success", "dag_run_id": "run"})
+
+    found = Airflow(httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer)), lambda: lives)
+    if answers:
+        assert found.run_state("fuse", "run") == "success"
+    else:
+        with pytest.raises(AirflowError, match="answers no more"):
+            found.run_state("fuse", "run")
+    assert len(asked) == 1 + answers
+
+
+def test_order_is_given_once() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        raise httpx.ReadTimeout("late")
+
+    with pytest.raises(AirflowError, match="answers no more"):
+        Airflow(httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer))).trigger("fuse")
+    assert asked == ["POST"]

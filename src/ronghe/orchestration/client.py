@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from ronghe.home import Home
 from ronghe.orchestration import service
@@ -15,8 +16,11 @@ ENDED = ("success", "failed")
 # States of a task that a person wants to hear of.
 _TOLD = (*ENDED, "skipped", "upstream_failed", "up_for_retry")
 
-# How often the scheduler is asked after, and how long it may be unwell: on a busy machine it may miss some beats.
-_ASKED_SECONDS, _STOPPED_SECONDS = 10.0, 60.0
+# How often the scheduler is asked after, and how long it may be unwell: on a busy machine it may miss some beats, and
+# one that died is started again.
+_ASKED_SECONDS, _STOPPED_SECONDS = 10.0, 180.0
+# How long a question may stay without an answer.
+_AWAY_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class TaskState:
 class Airflow:
     """One authorised connection to the home's Airflow."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
+    def __init__(self, client: httpx.Client, lives: Callable[[], bool] = lambda: True) -> None:
+        self._client, self._lives = client, lives
 
     @classmethod
     @contextmanager
@@ -53,11 +57,19 @@ class Airflow:
             if answer.is_error:
                 raise service.AirflowError(f"Airflow refuses the login ({answer.status_code}).")
             client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-            yield cls(client)
+            yield cls(client, lambda: service.state(home) is not None)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        # A question may be asked again, an order may not; a server that died is started again while its keeper lives.
+        patience = _AWAY_SECONDS if method == "GET" else 0.0
+        asked = Retrying(
+            retry=retry_if_exception_type(httpx.TransportError),
+            stop=lambda state: not self._lives() or (state.seconds_since_start or 0.0) >= patience,
+            wait=wait_fixed(1),
+            reraise=True,
+        )
         try:
-            answer = self._client.request(method, f"/api/v2{path}", **options)
+            answer = asked(self._client.request, method, f"/api/v2{path}", **options)
         except httpx.TransportError as error:
             raise service.AirflowError(
                 f"Airflow answers no more ({type(error).__name__}). Start it with `ronghe up` and run again; what was "
@@ -75,7 +87,7 @@ class Airflow:
         else:
             self._call("POST", "/pools", json=body)
 
-    def await_dags(self, dag_ids: set[str], seconds: float = 60) -> None:
+    def await_dags(self, dag_ids: set[str], seconds: float = 180) -> None:
         """Wait until Airflow has read the DAGs.
 
         Raises:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,13 +20,23 @@ from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
 from ronghe.orchestration import login
 from ronghe.orchestration.servers import SERVERS
-from ronghe.processes import ServiceState, alive, children, end_service, listening, load_state, save_state, secret_file
+from ronghe.processes import (
+    ServiceState,
+    alive,
+    began,
+    children,
+    end_service,
+    listening,
+    load_state,
+    save_state,
+    secret_file,
+)
 
 USER = login.OPERATOR
 _START_SECONDS = 600
-_READY_PATHS = ("metadatabase", "scheduler", "dag_processor")
+_READY_PATHS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 # How long a server that died has to be started again and be well.
-_HEAL_SECONDS = 45
+_HEAL_SECONDS = 120
 
 
 class AirflowError(RuntimeError):
@@ -68,6 +79,8 @@ def environment(home: Home) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+        # What a scheduler that died had queued is taken up by the one started after it.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
         "AIRFLOW_CONN_SPARK_CONNECT": json.dumps(
             {"conn_type": "spark_connect", "host": "localhost", "port": _engine_port(home)}
         ),
@@ -144,9 +157,11 @@ def up(home: Home) -> ServiceState:
 def is_whole(running: ServiceState) -> bool:
     """Say whether all of Airflow's processes live and report that they are well.
 
-    Its health page calls a process that was killed well for half a minute more, and says nothing of the API server.
+    Its health page calls a process that was killed well for half a minute more, and says nothing of the API server: a
+    report counts if it is younger than the youngest of them.
     """
-    return len(children(running.pid)) >= len(SERVERS) and _is_well(running.port)
+    servers = children(running.pid)
+    return len(servers) >= len(SERVERS) and _is_well(running.port, max(began(server.pid) for server in servers))
 
 
 def _heals(running: ServiceState) -> bool:
@@ -200,7 +215,7 @@ def _program(settings: dict[str, str]) -> str:
 
 
 def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
-    """Wait until the database, the scheduler and the DAG processor report that they are well."""
+    """Wait until Airflow is well."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -212,15 +227,24 @@ def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
     raise AirflowError(f"Airflow did not come up within {_START_SECONDS} s. Its log is {home.logs / 'airflow.log'}.")
 
 
-def _is_well(at: int) -> bool:
-    """Say whether the database, the scheduler and the DAG processor report that they are well."""
+def _is_well(at: int, since: float = 0.0) -> bool:
+    """Say whether the database and the three that work in the background report that they are well.
+
+    Args:
+        at: the port of Airflow's API.
+        since: an instant in seconds since 1970; what was reported before it does not count.
+    """
     import httpx
 
     try:
         health = httpx.get(f"http://localhost:{at}/api/v2/monitor/health", timeout=5).json()
     except (httpx.HTTPError, ValueError):
         return False
-    return all((health.get(part) or {}).get("status") == "healthy" for part in _READY_PATHS)
+    found = {part: health.get(part) or {} for part in _READY_PATHS}
+    reported = [report.get(f"latest_{part}_heartbeat") for part, report in found.items()]
+    return all(report.get("status") == "healthy" for report in found.values()) and all(
+        datetime.fromisoformat(instant).timestamp() >= since for instant in reported if instant
+    )
 
 
 def down(home: Home) -> bool:
