@@ -137,10 +137,12 @@ def _statistics(table: Table) -> dict[str, str]:
 
     The log outlives rows that were deleted and files that were removed, so nothing sensitive may stand in it.
     """
-    told = [c.name for c in table.columns if c.name in _POSITION or c.classification in _TOLD_IN_LOGS]
+    told = [c for c in table.columns if c.name in _POSITION or c.classification in _TOLD_IN_LOGS]
     if len(told) == len(table.columns):
         return {}
-    return {"delta.dataSkippingStatsColumns": ",".join(quoted(name) for name in told)}
+    # Delta keeps no statistics of truth values, and refuses to be asked for them.
+    named = ",".join(quoted(c.name) for c in told if c.physical_type != "BOOLEAN")
+    return {"delta.dataSkippingStatsColumns": named}
 
 
 def evolve_table(
