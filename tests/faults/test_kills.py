@@ -61,7 +61,6 @@ def test_consumers_see_a_whole_release_whenever_one_is_cut_off(
     assert not [path for path in after["files"] if ".staging" in path or ".tmp" in path]
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize(("before", "expected"), [("", (1000, 1)), (WITHOUT_IDS, (2000, 2))], ids=["", "teeth"])
 @pytest.mark.parametrize("moment", BOTH)
 def test_addition_that_was_killed_is_made_once(
