@@ -388,11 +388,16 @@ def classic_session(home: Home) -> Iterator["SparkSession"]:
     # Workers run under this interpreter, as the server's do.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     skipped = ("spark.connect.", "spark.driver.memory")
+    # Hundreds of tests in one session: what is kept about queries that are over filled a heap of the usual 1 GiB.
+    own = {"spark.driver.memory": "3g", "spark.ui.retainedJobs": "20", "spark.ui.retainedStages": "20"}
+    own |= {"spark.ui.retainedTasks": "200", "spark.sql.ui.retainedExecutions": "20"}
     with lease(home):
         builder = SparkSession.builder.master("local[2]").appName("ronghe-tests")
         for key, value in settings(home, 0).items():
             if not key.startswith(skipped):
                 builder = builder.config(key, value)
+        for key, value in own.items():
+            builder = builder.config(key, value)
         spark = builder.getOrCreate()
         try:
             yield spark

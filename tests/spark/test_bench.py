@@ -12,7 +12,7 @@ RECORDS = 2_000
 
 
 @pytest.mark.parametrize("chain", CHAINS, ids=[chain[-1].name for chain in CHAINS])
-def test_twins_agree(chain: tuple[Stage, ...], spark: SparkSession, tmp_path: Path, one_machine: None) -> None:
+def test_twins_agree(chain: tuple[Stage, ...], spark: SparkSession, tmp_path: Path) -> None:
     runs = measure_chain(chain, spark, tmp_path, RECORDS, 1)
     for run in runs:
         assert all(run.rows.values()), f"{run.stage} was compared over an empty table: {run.rows}"

@@ -11,9 +11,10 @@ import pytest
 from deltalake import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from jobs import build_passenger_flow, destroy_due
-from ronghe.contracts import Catalogue
+from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.table import Retention
 from ronghe.home import Home
 from ronghe.ingest.deliveries import LEDGER, Delivery, Ledger
@@ -33,16 +34,17 @@ GONE = r"FILE_NOT_EXIST|does not exist|not found"
 CARDS = [f"FCA{number:07}" for number in range(12)]
 
 
-def of(ctx: JobContext, catalogue: Catalogue | None = None, home: Home | None = None) -> JobContext:
+def of(ctx: JobContext, declared: Catalogue | None = None, home: Home | None = None) -> JobContext:
     """The same context over another home, or under other declarations."""
-    home, found = home or ctx.home, catalogue or ctx.catalogue
+    home, found = home or ctx.home, declared or ctx.catalogue
     return JobContext(home, found, ctx.spark, Lake(home, found, ctx.spark), FEED, ctx.days)
 
 
-@pytest.fixture
-def ctx(ctx: JobContext) -> JobContext:
+@pytest.fixture(scope="module")
+def counted(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home into which two days were taken in, nine days apart, and counted."""
-    ctx = of(ctx)
+    home = Home(tmp_path_factory.mktemp("counted")).make()
+    ctx = JobContext(home, catalogue(), spark, Lake(home, catalogue(), spark), FEED)
     station = {"place_kind_code": "metro_station", "place_code": "A1", "place_name": "会展中心", "place_id": "plc_1"}
     put(ctx, "fused.link_place_source", {"source_code": "shenzhen", "record_count": 1} | station)
     lines = [swipe(card, FIRST, kind, hour) for card in CARDS for kind, hour in (("地铁入站", 8), ("地铁出站", 9))]
@@ -50,7 +52,15 @@ def ctx(ctx: JobContext) -> JobContext:
     deliver(ctx, NINTH, [swipe(card, NINTH) for card in CARDS])
     assert ingest(ctx) == 2
     assert build_passenger_flow.run(ctx) == 2
-    return ctx
+    return home
+
+
+@pytest.fixture
+def ctx(counted: Home, spark: SparkSession, tmp_path: Path) -> JobContext:
+    """The same over a copy, to be changed."""
+    shutil.copytree(counted.root, tmp_path / "home")
+    home = Home(tmp_path / "home")
+    return JobContext(home, catalogue(), spark, Lake(home, catalogue(), spark), FEED)
 
 
 def rows(ctx: JobContext, table_id: str, *columns: str) -> list[dict[str, Any]]:

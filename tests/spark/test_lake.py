@@ -28,9 +28,6 @@ STOP = {"place_kind_code": "bus_stop", "source_code": "a", "longitude": 114.0, "
 
 @pytest.fixture
 def lake(spark: SparkSession, tmp_path: Path) -> Lake:
-    # As the engine has them; the defaults are made for clusters and take ten times as long.
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
-    spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", "4")
     return Lake(Home(tmp_path).make(), FOUND, spark)
 
 

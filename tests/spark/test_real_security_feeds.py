@@ -24,7 +24,6 @@ pytestmark = [
 
 @pytest.fixture
 def take_in(spark: SparkSession, tmp_path: Path) -> Any:
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     home, found = Home(tmp_path).make(), catalogue()
 
     def run(feed_id: str, day: str, *files: str) -> tuple[list[dict[str, Any]], Counter[str]]:

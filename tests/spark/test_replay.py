@@ -58,7 +58,6 @@ def context(home: Home, spark: SparkSession, *, mended: bool = False, days: str 
 @pytest.fixture(scope="module")
 def accepted(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two deliveries were accepted with five records in quarantine."""
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     home = Home(tmp_path_factory.mktemp("accepted")).make()
     ctx = context(home, spark)
     for day, records in ((2, FIRST), (3, SECOND)):
@@ -71,7 +70,7 @@ def accepted(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> H
 
 
 @pytest.fixture
-def home(accepted: Home, one_machine: None, tmp_path: Path) -> Home:
+def home(accepted: Home, tmp_path: Path) -> Home:
     """A copy to be changed."""
     shutil.copytree(accepted.root, tmp_path / "home")
     return Home(tmp_path / "home")

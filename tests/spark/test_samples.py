@@ -42,8 +42,6 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="module")
 def ctx(case: Case, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> JobContext:
     """A home in which the case was delivered and every job of the ingest has run."""
-    # As the engine has it; the default, 50, is made for clusters.
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     home, found = Home(tmp_path_factory.mktemp("home")).make(), catalogue()
     case.deliver(found.feed(case.feed_id), home.landing)
     ctx = JobContext(home, found, spark, Lake(home, found, spark), case.feed_id)
