@@ -30,7 +30,6 @@ def run(ctx: JobContext) -> int:
     ):
         declared = fates.rules(feed, ctx.catalogue)
         lake.replace(table, frame, lake.fingerprint(table, claim, [feed.raw_table], declared), part)
-    found.release()
     return len(deliveries)
 
 

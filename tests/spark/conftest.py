@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from ronghe import engine
 from ronghe.contracts import catalogue
 from ronghe.home import Home
+from ronghe.ingest import deliveries
 from ronghe.job import JobContext
 from ronghe.lake import Lake
 
@@ -22,6 +23,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         for name, value in INTERPRETED.items():
             session.conf.set(name, value)
         yield session
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_are_whole() -> Iterator[None]:
+    """Nobody writes to a test's deliveries any more, so that none waits to see it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliveries, "SETTLE_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture

@@ -250,6 +250,7 @@ def killing(wanted: str, passing: int) -> Callable[[str], None]:
     return point
 
 
+@pytest.mark.long
 def test_killed_at_any_point_and_run_again_it_ends_as_if_undisturbed(
     ctx: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,8 +148,12 @@ def cut_at(point: str) -> Callable[[str], None]:
     return crash_point
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("table", TABLES)
+CUTS = [(table, moment) for table in TABLES for moment in ("before", "after")]
+
+
+@pytest.mark.parametrize(
+    ("table", "moment"), [pytest.param(*cut, marks=() if cut == CUTS[1] else pytest.mark.long) for cut in CUTS]
+)
 def test_replay_that_was_cut_off_is_finished_by_the_next(
     table: str, moment: str, home: Home, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from ronghe.lake import Lake
 from ronghe.privacy.treatments import EXPRESSIONS, desensitise, expression
 from ronghe.standardise.normalisers import NORMALISERS
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("compiled")]
 
 TEXTS = [
     "",

@@ -52,7 +52,6 @@ def run(ctx: JobContext) -> int:
     if again.deliveries:
         refuse_unsound(lake, feed, again)
         move(lake, feed, again, ledger.read_counts())
-    again.fates.release()
     before = ledger.quarantined_counts()
     events = replayed(lake, feed, ledger, deliveries)
     ledger.record(events)
@@ -81,14 +80,13 @@ def decide_again(lake: Lake, feed: Feed, deliveries: Sequence[Delivery], keys: K
         lines.join(left, list(RECORD), "left")
         .join(still, list(RECORD), "left")
         .withColumn("now", F.coalesce("now", F.when(F.col("leaves").isNull(), as_it_was)))
-        .persist()
+        .localCheckpoint()
     )
     changed = decided.where(F.col("leaves") | (F.col("now.reasons") != F.col("reasons")))
     ids = {row["delivery_id"] for row in changed.select("delivery_id").distinct().collect()}
     stays = F.col("leaves").isNull() & F.col("delivery_id").isin(*ids)
     kept = decided.where(stays).select(*RECORD, "feed_id", "now.*")
-    held = Fates(found.quarantined, found.duplicates, found.standing, (*found.held, decided))
-    return Again(tuple(d for d in deliveries if d.delivery_id in ids), held, kept)
+    return Again(tuple(d for d in deliveries if d.delivery_id in ids), found, kept)
 
 
 def refuse_unsound(lake: Lake, feed: Feed, again: Again) -> None:

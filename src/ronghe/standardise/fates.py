@@ -33,12 +33,6 @@ class Fates:
     quarantined: DataFrame
     duplicates: DataFrame
     standing: DataFrame
-    held: tuple[DataFrame, ...]
-
-    def release(self) -> None:
-        """Give back the memory the engine holds for the frames."""
-        for frame in self.held:
-            frame.unpersist()
 
 
 def rules(feed: Feed, catalogue: Catalogue) -> tuple[Declaration, ...]:
@@ -71,8 +65,9 @@ def decide(
     raw = lake.read(feed.raw_table)
     if only is not None:
         raw = raw.join(F.broadcast(only.select(*RECORD)), list(RECORD), "left_semi")
-    # Each frame is read several times below; parsing and hashing once is worth the memory.
-    judged = judge(raw, days, feed, lake.catalogue).persist()
+    # Each frame is read several times below; parsing and hashing once is worth the memory. It is a checkpoint, not a
+    # cache: no later plan holds the rules' expressions, and no write to a table they read makes them run again.
+    judged = judge(raw, days, feed, lake.catalogue).localCheckpoint()
     right = judged.where(F.size("reasons") == 0).drop("reasons", "record")
     right = with_tokens(right, feed, table, keys, closed_until(lake, KEYS))
     present = accepted_rows(lake, feed.target) if lake.exists(feed.target) else None
@@ -80,7 +75,7 @@ def decide(
         present = present.where(~F.col("delivery_id").isin(*(delivery.delivery_id for delivery in restated)))
     sides = with_other_side(right, _of_days(lake, feed, present, deliveries), table)
     believed = F.col("other_delivery_id").isNull()
-    standing = with_standing(sides, present, table.primary_key, believed).persist()
+    standing = with_standing(sides, present, table.primary_key, believed).localCheckpoint()
     named = F.lit(feed.id).alias("feed_id")
     broken = judged.where(F.size("reasons") > 0).withColumn("reasons", F.concat_ws(" ", "reasons"))
     contradicted = standing.where(~believed).select("delivery_id", "record_number", *OTHER_SIDE)
@@ -95,7 +90,7 @@ def decide(
     duplicates = standing.where(believed & ~stands()).select(
         "delivery_id", "record_number", named, "kept_delivery_id", "kept_record_number"
     )
-    return Fates(quarantined, duplicates, standing.where(believed & stands()), (judged, standing))
+    return Fates(quarantined, duplicates, standing.where(believed & stands()))
 
 
 def _of_days(lake: Lake, feed: Feed, present: DataFrame | None, deliveries: Sequence[Delivery]) -> DataFrame | None:
