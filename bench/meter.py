@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -50,8 +51,9 @@ def measured(leader: int | None) -> Iterator[Cost]:
 
 def apart(work: Callable[..., None], *arguments: Any) -> Cost:
     """Run a function of a module in a process of its own and return what it cost there, imports left out."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_alone, (work, arguments))
+    # Not multiprocessing's own pool: its processes may have no children, and a twin may need some.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_alone, work, arguments).result()
 
 
 def _alone(work: Callable[..., None], arguments: tuple[Any, ...]) -> Cost:

@@ -143,8 +143,8 @@ def twin(task: Task) -> None:
     task.write(
         connection,
         QUARANTINE,
-        f"SELECT delivery_id, record_number, '{feeds.FEED}' AS feed_id, reasons, {record} AS record "
-        "FROM judged WHERE reasons <> ''",
+        f"SELECT delivery_id, record_number, '{feeds.FEED}' AS feed_id, reasons, {record} AS record, "
+        "NULL AS other_delivery_id, NULL AS other_record_number FROM judged WHERE reasons <> ''",
     )
     task.write(
         connection,

@@ -97,11 +97,13 @@ def test_key_identifiers_and_originals_of_a_closed_day_go_and_no_other(ctx: JobC
             travelled.collect()
     # The ledgers say what went, and what had been there.
     done = [row for row in rows(ctx, ACTS) if row["state_code"] == "done"]
+    [purged] = {row["delivery_id"] for row in rows(ctx, LEDGER) if row["business_date"] == FIRST}
     assert {
         (r["subject"], r["reason_code"], r["until_date"], r["delivery_count"], r["record_count"]) for r in done
     } == {
         ("keys", "window", FIRST, 0, 0),
         (FEED, "window", FIRST, 1, 2 * len(CARDS) + 1),
+        (purged, "window", FIRST, 1, 0),
     }
     events = {(row["business_date"], row["event_code"]): row for row in rows(ctx, LEDGER)}
     accepted = events[FIRST, "accepted"]
