@@ -1,5 +1,6 @@
 """What lies in the landing zone, and what the ledger says is still to be done."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ronghe.home import Home
 from ronghe.ingest import deliveries
 from ronghe.ingest.deliveries import Delivery, Event, Ledger, accepted_ids, discover
 from ronghe.lake import Lake
+from ronghe.ledger import LEDGER
 
 FEED = catalogue().feed("shenzhen.swipe")
 
@@ -96,8 +98,10 @@ class Events:
     def __init__(self, *events: Event) -> None:
         self._rows = [event.row(datetime(2026, 11, 3, tzinfo=UTC)) for event in events]
 
-    def rows(self, _: str) -> pa.Table:
-        return pa.Table.from_pylist(self._rows) if self._rows else pa.table({})
+    def rows(self, table_id: str, columns: Sequence[str] = ()) -> pa.Table:
+        if table_id == LEDGER and self._rows:
+            return pa.Table.from_pylist(self._rows)
+        return pa.table({name: pa.array([], pa.string()) for name in columns})
 
 
 def delivery(name: str, day: int = 2, feed_id: str = FEED.id) -> Delivery:

@@ -55,7 +55,7 @@ DECLARED: dict[str, Callable[[Catalogue], bool]] = {
     "add-a-treatment.md": treatment,
 }
 # What those recipes change that write code.
-_CODE = ("schemas", "expectations", "dags", "jobs", "plugins", "src", "tests")
+_CODE = ("schemas", "expectations", "dags", "jobs", "plugins", "src", "tests", "bench", "tools")
 
 
 @pytest.mark.parametrize("page", DECLARED)
