@@ -128,6 +128,7 @@ def test_no_identifier_of_a_closed_day_is_left_in_any_file(ctx: JobContext) -> N
     assert b"FCB3333333" in left
 
 
+@pytest.mark.long
 def test_a_tables_log_would_tell_without_the_choice_of_its_statistics(
     ctx: JobContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ def test_what_comes_after_a_key_is_gone_changes_counts_and_pairs_with_nothing(ct
     assert build_passenger_flow.run(ctx) == 0
 
 
+@pytest.mark.long
 def test_without_the_ledger_a_late_row_would_get_a_days_key_again(
     ctx: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_file_that_was_purged_is_known_when_it_comes_again(ctx: JobContext) ->
     assert not list(path.parent.iterdir()), "what came again goes again"
 
 
+@pytest.mark.long
 def test_a_delivery_that_waits_for_a_person_is_kept_until_its_retention_ends(
     ctx: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +202,7 @@ def test_a_delivery_that_waits_for_a_person_is_kept_until_its_retention_ends(
     assert destroy_due.run(ctx) == 0
 
 
+@pytest.mark.long
 def test_rows_go_when_their_retention_ends_and_what_was_built_stands(ctx: JobContext) -> None:
     table = ctx.catalogue.table(STD).model_copy(update={"retention": Retention(days=8, day_column="service_date")})
     short = of(ctx, dataclasses.replace(ctx.catalogue, tables={**ctx.catalogue.tables, STD: table}))
@@ -220,6 +224,7 @@ def test_rows_go_when_their_retention_ends_and_what_was_built_stands(ctx: JobCon
     assert FIRST not in {row["service_date"] for row in rows(short, STD)}
 
 
+@pytest.mark.long
 def test_without_closed_days_a_mart_would_be_built_again_from_the_late_row(
     ctx: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ def test_what_passes_by_the_mended_rule_leaves_quarantine_once(home: Home, spark
     assert {(row["kept_delivery_id"], row["kept_record_number"]) for row in rows(home, "meta.duplicate")} <= kept
 
 
+@pytest.mark.long
 def test_second_replay_and_one_without_a_mended_rule_do_nothing(home: Home, spark: SparkSession) -> None:
     unmended = context(home, spark)
     before = versions(unmended)
@@ -127,6 +128,7 @@ def test_second_replay_and_one_without_a_mended_rule_do_nothing(home: Home, spar
     assert versions(ctx) == before
 
 
+@pytest.mark.long
 def test_days_that_are_asked_for_are_the_only_ones_replayed(home: Home, spark: SparkSession) -> None:
     assert replay_quarantine.run(context(home, spark, mended=True, days="2026-11-03")) == 2
     assert set(counted(home)) == {date(2026, 11, 3)}
@@ -170,6 +172,7 @@ def test_replay_that_was_cut_off_is_finished_by_the_next(
     assert counted(home) == {date(2026, 11, 2): (4, 2, 1, 1), date(2026, 11, 3): (3, 2, 1, 0)}
 
 
+@pytest.mark.long
 def test_without_looking_what_is_there_a_cut_off_replay_doubles_rows(
     home: Home, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +212,7 @@ def test_rows_that_break_a_check_of_the_table_stay_where_they_are(home: Home, sp
     assert replay_quarantine.run(ctx) == 4
 
 
+@pytest.mark.long
 def test_record_that_raw_has_no_more_says_that_it_cannot_be_replayed(home: Home, spark: SparkSession) -> None:
     ctx = context(home, spark, mended=True)
     spark.sql(f"DELETE FROM delta.`{ctx.lake.path(ctx.feed.raw_table)}` WHERE record_number = 2")

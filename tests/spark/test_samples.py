@@ -124,6 +124,7 @@ def test_second_run_changes_nothing(ctx: JobContext) -> None:
     assert min(before.values()) >= 0
 
 
+@pytest.mark.long
 def test_records_sent_again_are_duplicates(case: Case, ctx: JobContext, rows: dict[int, dict[str, Any]]) -> None:
     path = case.deliver(ctx.feed, ctx.home.landing, name="sent_again", times=2)
     assert [job.run(ctx) for job in JOBS] == [1, 1, 1]
