@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests' sessions are over before the JVM's second compiler has paid for itself.
 PYTEST := SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" $(BIN)/pytest -q
-# A classic session's driver keeps one core busy: two use both. Whole files, so that what a module makes is made once.
+# A classic session's driver keeps one core busy; two of them, each with whole files, take little more than half the time.
 BOTH_CORES := -n 2 --dist loadfile
 UNREACHABLE := The package registries cannot be reached (see the lines above): check the network or your proxy, then try again.
 
@@ -53,14 +53,28 @@ test: check ## Check, then run every other test but the long nights
 faults: setup ## Break things on purpose and see that nothing is lost
 	@$(PYTEST) tests/faults
 
+SEED ?= 1
+MINUTES ?= 15
+nemesis: setup ## Disturb days of work for MINUTES by faults that SEED chooses, then compare with undisturbed ones
+	@$(BIN)/python -m tests.faults.nemesis --seed $(SEED) --minutes $(MINUTES)
+
 nights: setup ## Run the long tests: nights through Airflow, cut off and late, killed after writes (an hour)
 	@$(PYTEST) tests/spark -m long
 	@$(PYTEST) tests/engine -m long
 	@$(PYTEST) tests/pipeline
 
+bench: setup ## Measure every stage against DuckDB and fill docs/benchmarks.md (two hours, quiet machine)
+	@$(BIN)/python -m bench.run
+
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference
 	@$(BIN)/python -m ronghe_airflow.reference
+
+audit: setup ## Ask what is known against the locked packages; tools/audit-exceptions.yaml lets pass what must be
+	@$(BIN)/python tools/audit.py
+
+sbom: setup ## Write what Ronghe consists of, packages and jars, as CycloneDX to build/sbom.cdx.json
+	@$(BIN)/python tools/sbom.py build/sbom.cdx.json
 
 fmt: setup ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
@@ -73,4 +87,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test nights faults docs fmt lock clean
+.PHONY: help setup run down check test nights faults nemesis docs audit sbom fmt lock clean

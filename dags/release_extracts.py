@@ -27,4 +27,4 @@ with DAG(
     deadline=deadline(minutes=90),
     **settings(),
 ):
-    job_task("release_extracts")
+    job_task("release_extracts", loads_databases=True)

@@ -1,7 +1,7 @@
 """Accept what may be used: conservation is asserted, the table's checks are run, the verdict is the last event.
 
 Reads:  the feed's target table, meta.duplicate, meta.quarantine, meta.delivery
-Writes: meta.quality (what became of each check), meta.delivery (accepted or stopped)
+Writes: meta.quality (what became of each check), meta.delivery (accepted or stopped; superseded or reopened of others)
 Usage:  python jobs/accept_deliveries.py --feed shenzhen.swipe
 Returns the number of deliveries accepted.
 """
@@ -38,15 +38,19 @@ def run(ctx: JobContext) -> int:
     stopped = [event for event in events if event.event_code == "stopped"]
     # Rows called duplicates of what is stopped now are none: their delivery waits and is standardised again, and so
     # does whatever leans on it in turn.
-    waiting = acceptance.leaning(lake.read("meta.duplicate"), [event.delivery.delivery_id for event in stopped])
+    duplicate, quarantine = lake.read("meta.duplicate"), lake.read("meta.quarantine")
+    waiting = acceptance.leaning(duplicate, quarantine, [event.delivery.delivery_id for event in stopped])
     events = [e for e in events if e in stopped or e.delivery.delivery_id not in waiting]
-    ledger.record(events)
+    accepted = [event.delivery for event in events if event.event_code == "accepted"]
+    gone = [*ledger.restated(accepted), *(event.delivery for event in stopped)]
+    newer = {delivery.path: delivery.delivery_id for delivery in accepted}
+    ledger.record([*events, *acceptance.consequences(lake, deliveries, gone, newer)])
     for event in stopped:
         said = f"{event.delivery.path} stopped: {event.reason}"
         notify(Notice("delivery_stopped", feed.id, said, "stopped-delivery"))
     if stopped:
         raise DataStopped("; ".join(f"{e.delivery.path} stopped: {e.reason}" for e in stopped))
-    return len(events)
+    return len(accepted)
 
 
 if __name__ == "__main__":

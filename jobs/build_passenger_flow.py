@@ -6,7 +6,7 @@ Usage:  python jobs/build_passenger_flow.py --days 2026-11-01..2026-11-07
 Returns the number of days built.
 """
 
-from ronghe.ingest.deliveries import accepted_rows
+from ronghe.ingest.deliveries import accepted_rows, restated_rows
 from ronghe.job import JobContext, job_main
 from ronghe.livelihood import parts, passenger_flow, places
 
@@ -17,7 +17,8 @@ def run(ctx: JobContext) -> int:
     """Count the swipes of the days that changed."""
     lake = ctx.lake
     swipes = accepted_rows(lake, "std.swipe")
-    due = parts.due_parts(lake, MART, swipes, places.basis(lake, passenger_flow.KINDS), ctx.days)
+    gone, basis = restated_rows(lake, "std.swipe"), places.basis(lake, passenger_flow.KINDS)
+    due = parts.due_parts(lake, MART, swipes, basis, ctx.days, gone)
     return parts.build_gated(lake, MART, passenger_flow.contributions(swipes, lake.read(places.LINKS)), due)
 
 

@@ -6,7 +6,7 @@ Usage:  python jobs/build_pipe_network.py --days 2026-11-01..2026-11-07
 Returns the number of days built.
 """
 
-from ronghe.ingest.deliveries import accepted_rows
+from ronghe.ingest.deliveries import accepted_rows, restated_rows
 from ronghe.job import JobContext, job_main
 from ronghe.lake import digest
 from ronghe.livelihood import parts, pipe_network
@@ -19,9 +19,10 @@ def run(ctx: JobContext) -> int:
     lake = ctx.lake
     clocks = {feed.source_code: feed.timezone for feed in ctx.catalogue.feeds.values() if feed.target == INCIDENTS}
     states = pipe_network.dated(accepted_rows(lake, INCIDENTS), clocks)
+    gone = pipe_network.touched(pipe_network.dated(restated_rows(lake, INCIDENTS), clocks))
     lengths = pipe_network.network(lake.read("fused.asset")).localCheckpoint()
     basis = digest(*(sorted(rows, key=str) for rows in (lengths.collect(), lake.rows("fused.division").to_pylist())))
-    due = parts.due_parts(lake, MART, pipe_network.touched(states), basis, ctx.days)
+    due = parts.due_parts(lake, MART, pipe_network.touched(states), basis, ctx.days, gone)
     return parts.build(lake, MART, pipe_network.as_table(states, lengths, lake.read("fused.division")), due)
 
 

@@ -6,7 +6,7 @@ Usage:  python jobs/build_service_request.py --days 2026-11-01..2026-11-07
 Returns the number of days built.
 """
 
-from ronghe.ingest.deliveries import accepted_rows
+from ronghe.ingest.deliveries import accepted_rows, restated_rows
 from ronghe.job import JobContext, job_main
 from ronghe.livelihood import parts, service_request
 
@@ -16,7 +16,7 @@ MART = parts.GatedMart("mart.service_request", "received_date", service_request.
 def run(ctx: JobContext) -> int:
     """Count the requests received on the days that changed."""
     requests = accepted_rows(ctx.lake, "std.service_request")
-    due = parts.due_parts(ctx.lake, MART, requests, "", ctx.days)
+    due = parts.due_parts(ctx.lake, MART, requests, "", ctx.days, restated_rows(ctx.lake, "std.service_request"))
     return parts.build_gated(ctx.lake, MART, service_request.contributions(requests), due)
 
 

@@ -6,7 +6,7 @@ Usage:  python jobs/build_social_security.py
 Returns the number of months built.
 """
 
-from ronghe.ingest.deliveries import accepted_rows
+from ronghe.ingest.deliveries import accepted_rows, restated_rows
 from ronghe.job import JobContext, job_main
 from ronghe.livelihood import parts, social_security
 
@@ -16,7 +16,8 @@ MART = parts.GatedMart("mart.social_security", "contribution_month", social_secu
 def run(ctx: JobContext) -> int:
     """Count the standing contributions of the months that changed."""
     accounts = accepted_rows(ctx.lake, "std.social_security_account")
-    due = parts.due_parts(ctx.lake, MART, accounts, "", ctx.days)
+    gone = restated_rows(ctx.lake, "std.social_security_account")
+    due = parts.due_parts(ctx.lake, MART, accounts, "", ctx.days, gone)
     return parts.build_gated(ctx.lake, MART, social_security.contributions(accounts), due)
 
 

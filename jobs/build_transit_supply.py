@@ -6,7 +6,7 @@ Usage:  python jobs/build_transit_supply.py
 Returns the number of timetables built.
 """
 
-from ronghe.ingest.deliveries import accepted_rows
+from ronghe.ingest.deliveries import accepted_rows, restated_rows
 from ronghe.job import JobContext, job_main
 from ronghe.livelihood import parts, places, transit_supply
 
@@ -17,7 +17,8 @@ def run(ctx: JobContext) -> int:
     """Count the departures of the timetables that changed."""
     lake = ctx.lake
     stop_times = accepted_rows(lake, "std.stop_time")
-    due = parts.due_parts(lake, MART, stop_times, places.basis(lake, transit_supply.KINDS), ctx.days)
+    gone, basis = restated_rows(lake, "std.stop_time"), places.basis(lake, transit_supply.KINDS)
+    due = parts.due_parts(lake, MART, stop_times, basis, ctx.days, gone)
     stops = places.places_by_code(lake.read(places.LINKS), transit_supply.KINDS)
     return parts.build(lake, MART, transit_supply.hours(transit_supply.departures(stop_times, stops)), due)
 

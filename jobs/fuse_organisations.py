@@ -30,14 +30,15 @@ def run(ctx: JobContext) -> int:
         return 0
     keys = key_frame(ctx.spark, KeyStore(ctx.home.keys).ensure([KEY_ID]))
     gathered = gather(lake, linkage)
-    records = organisations.identified(gathered, keys, KEY_ID)
-    # Three tables are written from it.
+    # Everything below is made from these: read, hashed and matched once.
+    records = organisations.identified(gathered, keys, KEY_ID).persist()
     matched = organisations.match_names(gathered, records).persist()
     lake.replace(RECORDS, organisations.by_name(matched), done[RECORDS])
     lake.replace(REVIEW, organisations.to_review(matched), done[REVIEW])
     lake.replace(LINKS, organisations.links(records, matched), done[LINKS])
     lake.merge(TARGET, organisations.merge(records, lake.read("fused.division")), done[TARGET])
-    matched.unpersist()
+    for held in (matched, records):
+        held.unpersist()
     return 1
 
 

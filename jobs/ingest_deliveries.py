@@ -14,8 +14,10 @@ def run(ctx: JobContext) -> int:
     """Take the three steps in one session: most of a small feed's time would go into starting three tasks."""
     if land_deliveries.run(ctx) == 0:
         return 0
-    standardise_deliveries.run(ctx)
-    return accept_deliveries.run(ctx)
+    accepted = 0
+    while standardise_deliveries.run(ctx):  # a second time where a restated delivery reopened others
+        accepted += accept_deliveries.run(ctx)
+    return accepted
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from ronghe.ingest.landing import stage
 from ronghe.ingest.transports import fetch
 from ronghe.job import JobContext, job_main
 from ronghe.lake import Part
+from ronghe.monitoring.notify import Event as Notice
+from ronghe.monitoring.notify import notify
 from ronghe.stores import hand_over, take_back
 
 
@@ -20,7 +22,8 @@ def run(ctx: JobContext) -> int:
     fetch(feed, ctx.home)
     ledger = Ledger(lake, feed)
     new = ledger.unseen(d for d in discover(feed, ctx.home.landing) if ctx.days is None or d.business_date in ctx.days)
-    staged = stage(feed, new, ctx.home.landing, ctx.home.staging(feed.id), ledger.landed_content())
+    known, newest = ledger.landed_content(), ledger.newest()
+    staged = stage(feed, new, ctx.home.landing, ctx.home.staging(feed.id), known, newest)
     if staged.files:
         shared = hand_over(tuple(staged.files.values()), ctx.home.shared_staging(feed.id))
         raw = ctx.spark.read.parquet(*shared)
@@ -28,6 +31,10 @@ def run(ctx: JobContext) -> int:
         lake.replace(feed.raw_table, raw, lake.fingerprint(feed.raw_table, part.values, declarations=[feed]), part)
         take_back(shared)
     ledger.record(staged.events)
+    for event in staged.events:
+        if event.event_code == "rejected":
+            said = f"{event.delivery.path} rejected: {event.reason}"
+            notify(Notice("delivery_rejected", feed.id, said, "stopped-delivery"))
     for path in staged.files.values():
         path.unlink()
     return len(ledger.unclaimed())

@@ -16,18 +16,20 @@ from ronghe.standardise import fates
 def run(ctx: JobContext) -> int:
     """Judge the records once, then write quarantine, duplicates and rows, in this order."""
     feed, lake = ctx.feed, ctx.lake
-    deliveries = Ledger(lake, feed).unclaimed()
+    ledger = Ledger(lake, feed)
+    deliveries = ledger.unclaimed()
     if not deliveries:
         return 0
+    claim = ledger.claim(deliveries)
     part = Part("delivery_id", tuple(d.delivery_id for d in deliveries))
-    found = fates.decide(lake, feed, deliveries, KeyStore(ctx.home.keys))
+    found = fates.decide(lake, feed, deliveries, ledger.restated(deliveries), KeyStore(ctx.home.keys))
     for table, frame in (
         ("meta.quarantine", found.quarantined),
         ("meta.duplicate", found.duplicates),
         (feed.target, found.standing),
     ):
-        lake.replace(table, frame, lake.fingerprint(table, part.values, [feed.raw_table], [feed]), part)
-    found.release()
+        declared = fates.rules(feed, ctx.catalogue)
+        lake.replace(table, frame, lake.fingerprint(table, claim, [feed.raw_table], declared), part)
     return len(deliveries)
 
 

@@ -60,8 +60,12 @@ SEED = 7
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Start one engine; it writes the lakes of several homes, one after the other."""
-    home = Home(tmp_path_factory.mktemp("engine"))
+    home, settings = Home(tmp_path_factory.mktemp("engine")), tmp_path_factory.mktemp("settings")
+    # A plan runs once over a few rows: compiling it takes longer. Other tests' engines compile, as ours does.
+    interpreted = "spark.sql.codegen.wholeStage false\nspark.sql.codegen.factoryMode NO_CODEGEN\n"
+    (settings / "spark-defaults.conf").write_text(interpreted, "utf-8")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", str(settings))
         patch.setenv("RONGHE_ENGINE_PORT", str(free_port()))
         patch.setenv("RONGHE_ENGINE_MEMORY", "3g")
         engine.up(home)

@@ -8,9 +8,10 @@ from airflow.sdk import Asset, BaseHook, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ronghe import engine
-from ronghe.contracts import Feed
+from ronghe.contracts import Feed, catalogue
 from ronghe.home import Home
 from ronghe.job import run_job
+from ronghe_airflow import secrets
 from ronghe_airflow.defaults import ENGINE_CONNECTION, ENGINE_POOL, ENGINE_SLOTS
 
 
@@ -20,6 +21,7 @@ def job_task(
     feed: Feed | None = None,
     outlets: Sequence[Asset] = (),
     skip_if_none: bool = False,
+    loads_databases: bool = False,
     **options: Any,
 ) -> Any:
     """Make a task of a job.
@@ -29,6 +31,7 @@ def job_task(
         feed: the feed the job works on.
         outlets: assets the task touches when it ends well.
         skip_if_none: whether the task and what follows are skipped when the job finds nothing to do.
+        loads_databases: whether the job loads extracts into databases, whose addresses it needs.
         options: further options of the task.
     """
 
@@ -36,13 +39,15 @@ def job_task(
         """Run the job and return how many things it worked on."""
         engine.revive_if_lost(Home.find())
         connection = BaseHook.get_connection(ENGINE_CONNECTION)
-        count = run_job(
-            import_module(f"jobs.{verb}").run,
-            verb,
-            feed_id=feed.id if feed else None,
-            days=get_current_context()["params"].get("days"),
-            address=f"sc://{connection.host}:{connection.port}",
-        )
+        wanted = secrets.of_extracts(catalogue().extracts.values()) if loads_databases else secrets.of_feed(feed)
+        with secrets.provided(wanted):
+            count = run_job(
+                import_module(f"jobs.{verb}").run,
+                verb,
+                feed_id=feed.id if feed else None,
+                days=get_current_context()["params"].get("days"),
+                address=f"sc://{connection.host}:{connection.port}",
+            )
         if skip_if_none and count == 0:
             raise AirflowSkipException("nothing new: deliveries in the landing zone are known and accepted")
         return count

@@ -13,13 +13,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from ronghe import cluster, jars, stores
+from ronghe import cluster, jars, sessions, stores
 from ronghe.home import Home
 from ronghe.processes import (
     ServiceState,
@@ -34,16 +34,17 @@ from ronghe.processes import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from pyspark.sql.connect.client.retries import RetryPolicy
 
 # Airflow's pool of the engine: every task that talks to it takes a slot; two keep two cores busy.
 POOL, POOL_SLOTS = "engine", 2
 # Where the work is done: `embedded` in the server itself, `cluster` in workers of their own (`ronghe up --engine`).
 KIND_VARIABLE, EMBEDDED, CLUSTER = "RONGHE_ENGINE", "embedded", "cluster"
 TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
-_START_SECONDS = 90
-# How long a server may be out of reach before a session gives it up.
-_LOST_SECONDS = 5.0
+_START_SECONDS = 300
+# How long a server may be out of reach before a session gives it up, and how long one may be stuck.
+_LOST_SECONDS, _STUCK_SECONDS = 5.0, 15.0
+# What stands in the log before the words of each server.
+_BEGINS = b"A server of Ronghe begins.\n"
 # A Connect server leaks a little with each session (SPARK-54055); a fresh one costs five seconds.
 _RECYCLE_AGE_SECONDS = 6 * 3600
 _RECYCLE_BYTES = 8 * 2**30
@@ -69,6 +70,10 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.session.manager.defaultSessionTimeout": "30m",
+        "spark.connect.execute.manager.detachedTimeout": f"{sessions.ABANDONED_SECONDS}s",
+        "spark.connect.execute.manager.maintenanceInterval": "5s",
+        # A server without memory would live on half dead; one that ends is started again by the next task.
+        "spark.driver.extraJavaOptions": "-XX:+ExitOnOutOfMemoryError",
         "spark.driver.bindAddress": cluster.hostname(),
         "spark.driver.host": cluster.hostname(),
         "spark.driver.memory": os.environ.get("RONGHE_ENGINE_MEMORY", "4g"),
@@ -116,7 +121,7 @@ def _state_file(home: Home) -> Path:
 
 
 def up(home: Home) -> ServiceState:
-    """Start the home's server, or return the one that runs with the same settings.
+    """Start the home's server, or return the one that runs with the same settings and answers.
 
     Raises:
         EngineError: no JDK, busy port, another engine holds the lake, or the server does not come up.
@@ -127,11 +132,15 @@ def up(home: Home) -> ServiceState:
         fcntl.flock(start, fcntl.LOCK_EX)
         config = _config_hash(home, port)
         running = state(home)
-        if running and running.config == config:
+        if running and running.config == config and _answers(running):
             return running
         if running:
             down(home)
         return _start(home, port, config)
+
+
+def _answers(running: ServiceState) -> bool:
+    return sessions.answers(f"sc://localhost:{running.port}", _STUCK_SECONDS)
 
 
 def _config_hash(home: Home, port: int) -> str:
@@ -146,6 +155,8 @@ def _start(home: Home, port: int, config: str) -> ServiceState:
         )
     command = _command(home, port)
     with lease(home) as lock, (home.engine / "engine.log").open("ab") as log:
+        log.write(_BEGINS)
+        log.flush()
         process = subprocess.Popen(
             command,
             env=environment(home),
@@ -256,13 +267,17 @@ def _await_start(process: "subprocess.Popen[bytes]", port: int, home: Home) -> N
 
 
 def _why(home: Home) -> str:
-    """Return the likely cause, read from the end of the engine's log."""
+    """Return the likely cause, read from the end of the engine's log; nothing where it runs elsewhere."""
     log = home.engine / "engine.log"
-    tail = log.read_text(encoding="utf-8", errors="replace")[-4000:] if log.exists() else ""
+    if not log.exists():
+        return ""
+    tail = log.read_text(encoding="utf-8", errors="replace").rpartition(_BEGINS.decode())[2][-4000:]
     if "JAVA_HOME is not set" in tail or "java: not found" in tail or "java: command not found" in tail:
         return "There is no Java: install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)."
     if "No space left on device" in tail:
         return f"The disk of {home.root} is full: free some space, or set RONGHE_HOME."
+    if "OutOfMemoryError" in tail:
+        return "Its memory ran out: raise RONGHE_ENGINE_MEMORY (docs/runbooks/engine-does-not-answer.md)."
     return f"Its log is {log}."
 
 
@@ -308,67 +323,53 @@ def url(home: Home) -> str:
 def session(home: Home, app: str, address: str | None = None) -> Iterator["SparkSession"]:
     """Open a session of its own on the server and end it afterwards.
 
-    With a dead server the client would retry for ten minutes, so the port is probed first, and again at each retry.
+    With a dead server the client would retry for ten minutes, so the server is probed first, and again at each retry.
+    What sessions of dead processes left on the server is ended before.
 
     Raises:
         EngineError: nothing listens at the address, or the server was lost while the session was open.
     """
     target = address or url(home)
     host, _, port = target.removeprefix("sc://").partition(";")[0].rstrip("/").partition(":")
-    answers = partial(listening, host, int(port or 15002))
-    if not answers():
-        raise EngineError(f"The engine at {target} does not answer. Start it with `ronghe up`, then try again.")
     if TOKEN_VARIABLE not in os.environ and host == "localhost":
         os.environ[TOKEN_VARIABLE] = token(home)
+    reachable = partial(listening, host, int(port or 15002))
+    answers = partial(sessions.answers, target, _STUCK_SECONDS)
+    if not (reachable() and answers()):
+        raise EngineError(f"The engine at {target} does not answer. Start it with `ronghe up`, then try again.")
     from pyspark.sql import SparkSession
 
+    sessions.end_abandoned(home, target)
     spark = SparkSession.builder.remote(target).create()
-    spark.client.set_retry_policies([_while_answering(answers)])
+    spark.client.set_retry_policies([sessions.while_reachable(reachable, _LOST_SECONDS)])
     spark.addTag(app)
-    try:
-        yield spark
-    except Exception:
-        if not answers():
-            # The client's own message may quote a plan, and with it rows.
-            raise EngineError(
-                f"The engine at {target} was lost while {app} ran. Start it with `ronghe up`, then run {app} again: "
-                "what was written is not written twice."
-            ) from None
-        raise
-    finally:
-        if answers():
-            spark.stop()
-
-
-def _while_answering(answers: Callable[[], bool]) -> "RetryPolicy":
-    """Return the client's own policy of retries, but for a server that cannot be reached for some seconds.
-
-    The state of a session dies with its server, so there is nothing to wait for.
-    """
-    from pyspark.sql.connect.client.retries import DefaultPolicy
-
-    class WhileAnswering(DefaultPolicy):
-        lost = False
-
-        def can_retry(self, exception: BaseException) -> bool:
-            if not super().can_retry(exception):
-                return False
-            deadline = time.monotonic() + _LOST_SECONDS
-            while not self.lost and not answers():
-                self.lost = time.monotonic() > deadline
-                time.sleep(0.2)
-            return not self.lost
-
-    return WhileAnswering()
+    with sessions.registered(home, spark.client._session_id) as registration:
+        try:
+            yield spark
+        except Exception:
+            if not reachable():
+                # The client's own message may quote a plan, and with it rows.
+                raise EngineError(
+                    f"The engine at {target} was lost while {app} ran. Start it with `ronghe up`, then run {app} "
+                    f"again: what was written is not written twice. {_why(home)}".rstrip()
+                ) from None
+            raise
+        finally:
+            if reachable() and answers():
+                spark.stop()
+                registration.unlink(missing_ok=True)
+            else:  # it would never answer that it ended the session
+                spark.client.close()
 
 
 def revive_if_lost(home: Home) -> bool:
-    """Start the home's server again if it was started by `up` and has died since; say whether it had.
+    """Start the home's server again if it was started by `up` and has died or got stuck since; say whether it had.
 
     Raises:
         EngineError: as for `up`.
     """
-    if not _state_file(home).exists() or state(home) is not None:
+    running = state(home)
+    if not _state_file(home).exists() or (running and _answers(running)):
         return False
     up(home)
     return True
@@ -387,11 +388,16 @@ def classic_session(home: Home) -> Iterator["SparkSession"]:
     # Workers run under this interpreter, as the server's do.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     skipped = ("spark.connect.", "spark.driver.memory")
+    # Hundreds of tests in one session: what is kept about queries that are over filled a heap of the usual 1 GiB.
+    own = {"spark.driver.memory": "3g", "spark.ui.retainedJobs": "20", "spark.ui.retainedStages": "20"}
+    own |= {"spark.ui.retainedTasks": "200", "spark.sql.ui.retainedExecutions": "20"}
     with lease(home):
         builder = SparkSession.builder.master("local[2]").appName("ronghe-tests")
         for key, value in settings(home, 0).items():
             if not key.startswith(skipped):
                 builder = builder.config(key, value)
+        for key, value in own.items():
+            builder = builder.config(key, value)
         spark = builder.getOrCreate()
         try:
             yield spark

@@ -111,6 +111,6 @@ class Home:
         """
         for folder in (self.landing, self.engine, self.restricted_lake, self.open_lake, self.logs, self.keys):
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.root / "restricted", self.service, self.keys):
+        for folder in (self.root / "restricted", self.service, self.keys, self.logs):
             folder.chmod(0o700)
         return self

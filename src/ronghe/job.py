@@ -5,6 +5,7 @@ deliveries, parts) it worked on; zero means that there was nothing to do.
 """
 
 import argparse
+import fcntl
 import sys
 import time
 import traceback
@@ -20,6 +21,8 @@ from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.monitoring.metrics import write_job_metrics
+from ronghe.remedies import remedy, server_said
+from ronghe.stopped import DataStopped as DataStopped
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,10 +31,8 @@ if TYPE_CHECKING:
 EXIT_DATA = 65
 EXIT_TEMPORARY = 75
 EXIT_FAILURE = 1
-
-
-class DataStopped(RuntimeError):
-    """A check that must hold does not: the data stay back until a person has looked."""
+# How long a run waits for another one of the same job or feed.
+_ALONE_SECONDS = 600
 
 
 class JobFailed(RuntimeError):
@@ -111,6 +112,7 @@ def run_job(
     asked = Days.parse(days) if days else None
     outlook = Lake(home, found)
     with (
+        _alone(home, feed_id or name),
         _measured(home, name, feed_id),
         lineage.recorded(home, outlook, name, feed_id),
         _without_row_content(home, name),
@@ -118,6 +120,31 @@ def run_job(
     ):
         lake = Lake(home, found, spark, outlook.accesses)
         return run(JobContext(home, found, spark, lake, feed_id, asked))
+
+
+@contextmanager
+def _alone(home: Home, what: str) -> Iterator[None]:
+    """Hold the lock of a feed, or of a job: what a rerun found due and what the live run writes meanwhile must agree.
+
+    The system frees it with the process, however that ends.
+
+    Raises:
+        JobFailed: another run held it for too long.
+    """
+    folder, deadline = home.service / "locks", time.monotonic() + _ALONE_SECONDS
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{what}.lock").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise JobFailed(
+                        f"Another run has held {what} for {_ALONE_SECONDS} s. Wait for it or end it, then try again."
+                    ) from None
+                time.sleep(0.2)
+        yield
 
 
 @contextmanager
@@ -141,11 +168,12 @@ def _without_row_content(home: Home, name: str) -> Iterator[None]:
         raise
     except Exception as error:
         log = home.engine / "errors.log"
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"{name}\n{traceback.format_exc()}\n")
+        # A full disk has no room for it either; the person must hear of the disk, not of the log.
+        with suppress(OSError), log.open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n{traceback.format_exc()}\n{server_said(error)}\n")
         condition = getattr(error, "getCondition", lambda: None)()
         raise JobFailed(
-            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. "
+            f"{name} failed: {condition or type(error).__name__} at {_place(error)}. {remedy(error)}"
             f"The whole message may quote rows; it is in {log}."
         ) from None
 

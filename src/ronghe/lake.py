@@ -14,27 +14,27 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
-
-from ronghe import __version__, stores
-from ronghe.contracts import Catalogue, Table
+from ronghe import __version__, merging, stores
+from ronghe.contracts import Catalogue, Column, Table
 from ronghe.contracts.base import Declaration
 from ronghe.contracts.checks import quoted
-from ronghe.contracts.ddl import create_table, evolve_table, schema_ddl
-from ronghe.contracts.evolution import Change, changes, recorded_shape, refuse_major, refuse_newer, shape_of
+from ronghe.contracts.ddl import create_table, schema_ddl
+from ronghe.contracts.evolution import EvolutionRefused, refuse_newer
 from ronghe.contracts.rules import literal
 from ronghe.crash import crash_point
 from ronghe.home import Home
+from ronghe.upkeep import Overtaken, Upkeep, again_after_conflict
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
-    from deltalake.schema import Field
     from pyspark.sql import DataFrame, SparkSession
 
-# Commits that rewrite files or settings, never rows.
+# Commits that rewrite files or settings, never rows; and those that destroy rows or values whose time is over: what was
+# built from them stands.
 _MAINTENANCE = (
+    *("DELETE", "UPDATE"),
     *("OPTIMIZE", "VACUUM", "REORG", "CREATE TABLE", "SET TBLPROPERTIES", "ADD COLUMNS", "CHANGE COLUMN"),
     *("UPDATE COLUMN METADATA", "ADD CONSTRAINT", "DROP CONSTRAINT"),
 )
@@ -91,25 +91,7 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-# Two tasks that make one table at the same time see each other's files, or each other's metadata.
-_CONFLICTS = ("DELTA_CONCURRENT", "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_METADATA_CHANGED")
-
-
-def _conflicts(error: BaseException) -> bool:
-    """Say whether Delta refused a commit because another one came first, be it the one that makes the table."""
-    said = f"{getattr(error, 'getCondition', lambda: None)()} {str(error)[:200]}"
-    return any(name in said for name in _CONFLICTS)
-
-
-_again_after_conflict = retry(
-    retry=retry_if_exception(_conflicts),
-    stop=stop_after_attempt(8),
-    wait=wait_random_exponential(multiplier=0.5, max=10),
-    reraise=True,
-)
-
-
-class Lake:
+class Lake(Upkeep):
     """The tables of one home. Reading metadata needs no session; `read` and the writers do."""
 
     def __init__(
@@ -152,9 +134,11 @@ class Lake:
         table = self._open(table_id)
         self.accesses.read.setdefault(table_id, int(table.version()))
         there = {field.name for field in table.schema().fields}
-        found = stores.dataset(table).to_table(columns=[name for name in wanted if name in there])
+        found = stores.rows(table, [name for name in wanted if name in there])
         for position, name in enumerate(wanted):
             if name not in there:  # added to the contract since the table was last written
+                if self.catalogue.table(table_id).column(name).filled_from:
+                    raise EvolutionRefused(f"{table_id}: column {name} is not filled yet. Run `ronghe migrate` first.")
                 found = found.add_column(position, name, pa.nulls(found.num_rows))
         return found
 
@@ -247,7 +231,7 @@ class Lake:
         options = {"replaceWhere": part.predicate()} if part else {}
         return self._write(table_id, frame, fingerprint, "overwrite", options)
 
-    @_again_after_conflict
+    @again_after_conflict
     def _write(self, table_id: str, frame: "DataFrame", fingerprint: str, mode: str, options: dict[str, str]) -> bool:
         whole = mode == "overwrite" and not options
         if self.is_current(table_id, fingerprint) if whole else self.is_done(table_id, fingerprint):
@@ -266,9 +250,12 @@ class Lake:
         self.accesses.written[table_id] = self._newest(table_id)
         return True
 
-    @_again_after_conflict
+    @again_after_conflict
     def merge(self, table_id: str, frame: "DataFrame", fingerprint: str) -> bool:
-        """Make the table equal to the frame by its primary key, touching only rows that differ.
+        """Make the table equal to the frame by its primary key, touching only files with rows that differ.
+
+        Which rows those are is found first, so that Delta merges them and not the whole table: given the whole it
+        would write every file again. An empty table is simply written.
 
         Returns:
             Whether anything was done: an equal fingerprint means that it is there already.
@@ -276,26 +263,16 @@ class Lake:
         if self.is_current(table_id, fingerprint):
             return False
         table = self._make(table_id)
+        if self.size(table_id)[0] == 0:
+            return self._write(table_id, frame, fingerprint, "overwrite", {})
         transaction = self._transaction(table_id, fingerprint)
-        view = f"merge_{fingerprint[:16]}"
-        _conform(frame, table).createOrReplaceTempView(view)
-        same_key = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in table.primary_key)
-        same_row = " AND ".join(f"t.{quoted(name)} <=> s.{quoted(name)}" for name in table.column_names)
+        seen = self._newest(table_id)
+        changed = merging.differences(_conform(frame, table), self.read(table_id), table).localCheckpoint()
         crash_point(f"{table_id}:before")
-        # MERGE takes no options; it honours the same transaction id from the session (MergeIntoCommand).
-        self.spark.conf.set("spark.databricks.delta.write.txnAppId", transaction)
-        self.spark.conf.set("spark.databricks.delta.write.txnVersion", "1")
-        self.spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", _note(fingerprint))
-        try:
-            self.spark.sql(
-                f"MERGE INTO delta.{quoted(self.path(table_id))} t USING {view} s ON {same_key} "
-                f"WHEN MATCHED AND NOT ({same_row}) THEN UPDATE SET * "
-                "WHEN NOT MATCHED THEN INSERT * WHEN NOT MATCHED BY SOURCE THEN DELETE"
-            ).collect()
-        finally:
-            self.spark.conf.unset("spark.databricks.delta.write.txnAppId")
-            self.spark.conf.unset("spark.databricks.delta.write.txnVersion")
-            self.spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
+        if self._newest(table_id) != seen:
+            raise Overtaken(f"{table_id} was written again and again while a merge compared it. Run the job again.")
+        once = {"write.txnAppId": transaction, "write.txnVersion": "1", "commitInfo.userMetadata": _note(fingerprint)}
+        merging.apply(changed, self.path(table_id), table, f"merge_{fingerprint[:16]}", once)
         crash_point(f"{table_id}:after")
         self.accesses.written[table_id] = self._newest(table_id)
         return True
@@ -312,33 +289,6 @@ class Lake:
         else:
             self.spark.sql(create_table(table, self.path(table_id), self.catalogue.codesets)).collect()
         return table
-
-    def evolve(self, table_id: str, *, only_look: bool = False) -> tuple[Change, ...]:
-        """Bring a table that was made earlier under its contract as it is now; return what changed.
-
-        Columns are added, and what became optional and the limits of values are set anew. Rows written before have no
-        value in a column that was added.
-
-        Args:
-            table_id: a table that exists.
-            only_look: say what would change, and leave the table as it is.
-
-        Raises:
-            EvolutionRefused: the contract asks for more than an addition, or a newer Ronghe made the table.
-            pyspark.errors.AnalysisException: a row breaks a limit that was narrowed.
-        """
-        table, found = self.catalogue.table(table_id), self._open(table_id)
-        properties = found.metadata().configuration
-        columns = {f.name: (_sql_type(f), not f.nullable) for f in found.schema().fields}
-        changed = changes(recorded_shape(properties, columns, table.zone), shape_of(table))
-        refuse_major(table_id, changed)
-        for statement in (
-            evolve_table(table, self.path(table_id), self.catalogue.codesets, columns, properties)
-            if not only_look
-            else ()
-        ):
-            self.spark.sql(statement).collect()
-        return changed
 
     def _open(self, table_id: str) -> "DeltaTable":
         """Open a table that exists.
@@ -361,12 +311,6 @@ class Lake:
                 return int(count) if count is not None else None
         return None
 
-    def maintain(self, table_id: str) -> None:
-        """Compact small files, and remove files no version of the retention period needs."""
-        where = f"delta.{quoted(self.path(table_id))}"
-        self.spark.sql(f"OPTIMIZE {where}").collect()
-        self.spark.sql(f"VACUUM {where}").collect()
-
 
 def _last_change(commits: "Iterable[dict[str, Any]]") -> int:
     """Return the newest version that changed rows, or -1; commits come newest first."""
@@ -388,22 +332,21 @@ def _with_added(frame: "DataFrame", table: Table) -> "DataFrame":
     from pyspark.sql import functions as F
 
     there = set(frame.columns)
-    added = {c.name: F.lit(None).cast(c.physical_type) for c in table.columns if c.name not in there}
+    added = {
+        c.name: F.expr(c.filled_from or "NULL").cast(c.physical_type) for c in table.columns if c.name not in there
+    }
     return frame.withColumns(added) if added else frame
-
-
-def _sql_type(field: "Field") -> str:
-    """Return the type of a column of the lake as contracts write it."""
-    names = {"long": "BIGINT", "integer": "INT", "short": "SMALLINT", "byte": "TINYINT"}
-    said = str(json.loads(field.to_json())["type"])
-    return names.get(said, said.upper())
 
 
 def _conform(frame: "DataFrame", table: Table) -> "DataFrame":
     """Bring a frame to the table's columns, their order and types."""
     from pyspark.sql import functions as F
 
-    return frame.select(*(F.col(quoted(c.name)).cast(c.physical_type).alias(c.name) for c in table.columns))
+    def value(column: Column) -> Any:
+        own = F.col(quoted(column.name))
+        return F.coalesce(own, F.expr(column.filled_from)) if column.filled_from else own
+
+    return frame.select(*(value(c).cast(c.physical_type).alias(c.name) for c in table.columns))
 
 
 def _note(fingerprint: str) -> str:

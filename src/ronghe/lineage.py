@@ -3,14 +3,18 @@
 Events go to `lineage/<month>.jsonl` in the service's folder unless the environment names a transport of its own
 (`OPENLINEAGE_URL`, `OPENLINEAGE__TRANSPORT__*`, `OPENLINEAGE_CONFIG`, `OPENLINEAGE_DISABLED`). A transport that fails
 is a warning: no job fails for its lineage.
+
+A run that was killed can tell no end. While it runs it holds a lock on `lineage/running/<run id>`, which the system
+frees with the process; the next run of any job finds it free and tells ABORT in its place.
 """
 
 import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ronghe.contracts import Catalogue
@@ -36,13 +40,54 @@ def recorded(home: Home, lake: Lake, name: str, feed_id: str | None) -> Iterator
     from openlineage.client.uuid import generate_new_uuid
 
     run_id, job = str(generate_new_uuid()), f"{name}.{feed_id}" if feed_id else name
-    _emit(home, lake, "START", run_id, job)
-    try:
+    _end_lost(home, lake)
+    with _marked(home, run_id, job):
+        _emit(home, lake, "START", run_id, job)
+        try:
+            yield
+        except BaseException as error:
+            _emit(home, lake, "FAIL", run_id, job, type(error).__name__)
+            raise
+        _emit(home, lake, "COMPLETE", run_id, job)
+
+
+@contextmanager
+def _marked(home: Home, run_id: str, job: str) -> Iterator[None]:
+    """Hold the mark of a run that runs; without one (a full disk) the run goes on, and its end may be missing."""
+    with ExitStack() as held:
+        try:
+            with _running(home) as folder:
+                mark = held.enter_context((folder / run_id).open("w", encoding="utf-8"))
+                held.callback((folder / run_id).unlink, missing_ok=True)
+                fcntl.flock(mark, fcntl.LOCK_EX)
+                mark.write(job)
+                mark.flush()
+        except OSError as failure:
+            log.warning("%s runs without a mark for its lineage: %s", job, type(failure).__name__)
         yield
-    except BaseException as error:
-        _emit(home, lake, "FAIL", run_id, job, type(error).__name__)
-        raise
-    _emit(home, lake, "COMPLETE", run_id, job)
+
+
+@contextmanager
+def _running(home: Home) -> Iterator[Path]:
+    """Give the folder of marks to one process at a time."""
+    folder = home.lineage / "running"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def _end_lost(home: Home, lake: Lake) -> None:
+    """Tell ABORT for every run whose process is gone."""
+    with suppress(OSError), _running(home) as folder:
+        for path in sorted(folder.glob("[!.]*")):
+            with path.open(encoding="utf-8") as mark:
+                try:
+                    fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue  # it runs
+                _emit(home, lake, "ABORT", path.name, mark.read())
+                path.unlink()
 
 
 def _emit(home: Home, lake: Lake, kind: str, run_id: str, job: str, error: str | None = None) -> None:
@@ -77,7 +122,7 @@ def event(lake: Lake, kind: str, run_id: str, job: str, error: str | None = None
 
     Args:
         lake: what the job read and wrote.
-        kind: START, COMPLETE or FAIL.
+        kind: START, COMPLETE, FAIL or ABORT.
         run_id: UUID of the run.
         job: name of the job, with its feed where it has one.
         error: class of the error the run ended with; never its text, which may quote rows.

@@ -52,7 +52,7 @@ def load_state(path: Path) -> ServiceState | None:
         found = ServiceState(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return found if alive(found.pid) and _began(found.pid) <= found.started_at + _CLOCK_SECONDS else None
+    return found if alive(found.pid) and began(found.pid) <= found.started_at + _CLOCK_SECONDS else None
 
 
 def end_service(path: Path) -> bool:
@@ -64,7 +64,8 @@ def end_service(path: Path) -> bool:
     return running is not None
 
 
-def _began(pid: int) -> float:
+def began(pid: int) -> float:
+    """Return when a process was started, in seconds since 1970; one that is gone lies in the future."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:
@@ -98,6 +99,13 @@ def group(leader: int) -> list[psutil.Process]:
                 found[process.pid] = process
                 found |= {child.pid: child for child in process.children(recursive=True)}
     return list(found.values())
+
+
+def children(pid: int) -> list[psutil.Process]:
+    """Return the processes that a process has started itself and that run."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child for child in psutil.Process(pid).children() if alive(child.pid)]
+    return []
 
 
 def end_group(leader: int) -> None:

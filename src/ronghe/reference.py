@@ -259,6 +259,25 @@ def _grades(found: Catalogue) -> str:
     return page("Grades · 数据分级", note, ladder)
 
 
+_DECISIONS = """# Decisions
+
+Why it is built as it is. A decision is not rewritten when it no longer holds: a later one says so and names it. A new
+one takes the next number and says what was decided, why, and what it costs; `make docs` puts it into this list.
+
+| | decision |
+|---|---|
+"""
+
+
+def decisions(folder: Path) -> str:
+    """Return the list of the decisions of a folder, by number; a page's first line is `# <number>. <title>`."""
+    lines = []
+    for path in sorted(folder.glob("[0-9]*.md")):
+        number, _, title = path.read_text("utf-8").splitlines()[0].removeprefix("# ").partition(". ")
+        lines.append(f"| {number} | [{title}]({path.name}) |\n")
+    return _DECISIONS + "".join(lines)
+
+
 def stale(folder: Path, wanted: dict[str, str]) -> list[str]:
     """Return the pages of a folder that are not as they would be made now, or are missing."""
     return sorted(

@@ -5,13 +5,17 @@ An object store is set up the way its own tools are: `AWS_ACCESS_KEY_ID`, `AWS_S
 server's command line.
 """
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from ronghe.remedies import TableDamaged
+
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
     from pyarrow.fs import FileSystem
@@ -32,17 +36,87 @@ def open_table(path: str) -> "DeltaTable":
 
     Raises:
         deltalake.exceptions.TableNotFoundError: no table lies there.
+        TableDamaged: its log cannot be read, or does not hold what was committed.
     """
     from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    return DeltaTable(_uri(path), storage_options=_options(path))
+    try:
+        found = DeltaTable(_uri(path), storage_options=_options(path))
+    except TableNotFoundError:
+        raise
+    except DeltaError:
+        # Its own message may quote the log, which holds values of rows.
+        raise TableDamaged(path, "its log cannot be read") from None
+    _refuse_lost_commit(path, found)
+    return found
 
 
 def is_table(path: str) -> bool:
-    """Say whether a Delta table lies at a path."""
+    """Say whether a Delta table lies at a path.
+
+    Raises:
+        TableDamaged: there are data and no log; taken for no table, it would be read as empty.
+        OSError: this user may not look.
+    """
     from deltalake import DeltaTable
 
-    return bool(DeltaTable.is_deltatable(_uri(path), storage_options=_options(path)))
+    if DeltaTable.is_deltatable(_uri(path), storage_options=_options(path)):
+        return True
+    if any(name.endswith(".parquet") for name in files(path)):
+        raise TableDamaged(path, "there are files of rows, and no log that this user can read")
+    return False
+
+
+def _refuse_lost_commit(path: str, table: "DeltaTable") -> None:
+    """Check that the newest commit is whole.
+
+    A commit that is empty, or ends at the end of one of its lines, is read without an error, by Spark too, as if its
+    rows had never been written. What the log should come to stands in the checksum beside the commit.
+
+    Raises:
+        TableDamaged: it is not.
+    """
+    log, newest = f"{path}/_delta_log", f"{int(table.version()):020}"
+    sizes = files(log, [f"{newest}.json", f"{newest}.crc"])
+    if sizes.get(f"{newest}.json") == 0:
+        raise TableDamaged(path, f"its newest commit, {newest}.json, is empty")
+    if not sizes.get(f"{newest}.crc"):
+        return  # the writer was killed before it wrote one
+    try:
+        kept = json.loads(read(f"{log}/{newest}.crc"))
+    except ValueError:
+        return
+    bytes_there = table.get_add_actions(flatten=True)["size_bytes"].to_pylist()
+    if (kept["numFiles"], kept["tableSizeBytes"]) != (len(bytes_there), sum(bytes_there)):
+        raise TableDamaged(path, f"its newest commit, {newest}.json, has lost lines")
+
+
+def files(folder: str, names: Sequence[str] | None = None) -> dict[str, int]:
+    """Return the files that lie in a folder by name, and their sizes in bytes; none where there is no folder.
+
+    Args:
+        folder: a folder of this machine, or a prefix of an object store.
+        names: only look at these.
+
+    Raises:
+        OSError: this user may not look.
+    """
+    from pyarrow.fs import FileSelector
+
+    remote, key = is_remote(folder), _key(folder)
+    asked = FileSelector(key, allow_not_found=True) if names is None else [f"{key}/{name}" for name in names]
+    return {info.base_name: info.size for info in _arrow(remote).get_file_info(asked) if info.is_file}
+
+
+def read(path: str) -> bytes:
+    """Return what a small file holds.
+
+    Raises:
+        OSError: there is none, or this user may not look.
+    """
+    with _arrow(is_remote(path)).open_input_file(_key(path)) as file:
+        return bytes(file.read())
 
 
 def dataset(table: "DeltaTable") -> "ds.Dataset":
@@ -57,6 +131,20 @@ def dataset(table: "DeltaTable") -> "ds.Dataset":
     remote = parts.scheme not in ("", "file")
     root = f"{parts.netloc}{unquote(parts.path)}" if remote else unquote(parts.path)
     return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(root, _arrow(remote)))
+
+
+def rows(table: "DeltaTable", columns: Sequence[str]) -> "pa.Table":
+    """Return columns of a small table.
+
+    Raises:
+        TableDamaged: a file of its rows is missing or not as it was written.
+    """
+    from pyarrow import ArrowInvalid
+
+    try:
+        return dataset(table).to_table(columns=list(columns))
+    except (FileNotFoundError, ArrowInvalid):
+        raise TableDamaged(table.table_uri, "a file of its rows is missing or cannot be read") from None
 
 
 def hand_over(files: Sequence[Path], to: str) -> tuple[str, ...]:

@@ -12,12 +12,14 @@ import yaml
 
 from ronghe.cli.services import SERVERS
 from ronghe.contracts.catalogue import builtin_folder
+from ronghe.orchestration.servers import SERVERS as OF_AIRFLOW
 
 ROOT = builtin_folder()
 COMPOSE = ROOT / "docker-compose.yaml"
 # What a person must say, and the compose file gives no default for.
 REQUIRED = {
     "RONGHE_AIRFLOW_URL": "https://ronghe.example.org",
+    "RONGHE_OIDC_ISSUER": "https://login.example.org",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
     "POSTGRES_PASSWORD": "password",
@@ -70,6 +72,16 @@ def test_containers_of_ours_may_change_nothing_but_their_data() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     assert "\nUSER ronghe\n" in dockerfile
     assert "umask 027" in dockerfile
+
+
+def test_nobody_gets_in_without_productions_login() -> None:
+    for name in set(OF_AIRFLOW):
+        environment = ours()[name]["environment"]
+        assert environment["RONGHE_AIRFLOW_AUTH"] == "fab", name
+        assert environment["RONGHE_OIDC_ISSUER"].startswith("${RONGHE_OIDC_ISSUER:?"), name
+        assert "oidc_client_secret" in ours()[name]["secrets"], name
+    door = (ROOT / "deploy" / "Caddyfile").read_text("utf-8")
+    assert {"respond /execution/* 404", "respond /auth/token* 404"} <= {line.strip() for line in door.splitlines()}
 
 
 def test_there_is_one_engine_and_the_secrets_stand_nowhere_in_the_file() -> None:

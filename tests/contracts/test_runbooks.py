@@ -10,7 +10,7 @@ from ronghe.monitoring.notify import Event, Kind
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "runbooks"
-RUNBOOKS = sorted(FOLDER.glob("*.md"))
+RUNBOOKS = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
 DAGS = sorted(path for path in (ROOT / "dags").glob("*.py"))
 NAMED = re.compile(r"docs/runbooks/([\w-]+)\.md")
 TOLD = re.compile(r'(?:Event|Notice)\(\s*"(\w+)",.*?"([a-z-]+)"\)', re.DOTALL)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ronghe.contracts import catalogue
-from ronghe.ingest import records
+from ronghe.ingest import deliveries, records
 from ronghe.ingest.deliveries import discover
 from ronghe.ingest.records import open_records
 from tests.samples.build import Case, cases
@@ -44,7 +44,8 @@ LOOKS = {"xlsx": records.WORKBOOK, "parquet": records.PARQUET}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case_is_delivered_in_the_feeds_own_form(case: Case, tmp_path: Path) -> None:
+def test_case_is_delivered_in_the_feeds_own_form(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "SETTLE_SECONDS", 0.0)
     feed = catalogue().feed(case.feed_id)
     path = case.deliver(feed, tmp_path)
     [found] = discover(feed, tmp_path)

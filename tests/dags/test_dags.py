@@ -1,6 +1,8 @@
 """The DAGs as Airflow reads them: which there are, what every task of theirs has, and what parsing must not import."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -111,7 +113,8 @@ def test_divisions_come_before_the_organisations_that_need_them(tasks: dict[str,
 def test_every_task_that_runs_a_job_has_its_file(tasks: dict[str, Any]) -> None:
     verbs = {task.task_id.partition("__")[0] for task in tasks.values()} - {"recycle_engine"}
     steps = {"land_deliveries", "standardise_deliveries", "accept_deliveries"}
-    assert verbs == {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__"} - steps
+    by_hand = {"replay_quarantine"}
+    assert verbs == {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__"} - steps - by_hand
 
 
 # What everything has -----------------------------------------------------------------------------------------------
@@ -286,6 +289,8 @@ def test_retry_policy_retries_what_a_retry_may_mend(error: Exception, action: st
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Put a list in the place of `run_job`, which returns the number of things it is told to have worked on."""
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
     from ronghe_airflow import tasks as module
 
     made: list[dict[str, Any]] = []
@@ -294,9 +299,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         made.append({"run": run, "name": name, **options})
         return len(made) - 1
 
-    connection = SimpleNamespace(host="localhost", port=15002)
+    def get_connection(name: str) -> SimpleNamespace:
+        if name != "spark_connect":
+            raise AirflowNotFoundException(name)
+        return SimpleNamespace(host="localhost", port=15002)
+
     monkeypatch.setattr(module, "run_job", run_job)
-    monkeypatch.setattr(module.BaseHook, "get_connection", lambda name: {"spark_connect": connection}[name])
+    monkeypatch.setattr(module.BaseHook, "get_connection", get_connection)
     monkeypatch.setattr(module, "get_current_context", lambda: {"params": {"days": "2026-11-01..2026-11-02"}})
     return made
 
@@ -352,3 +361,20 @@ def test_only_an_ingest_skips(calls: list[dict[str, Any]], tasks: dict[str, Any]
         except AirflowSkipException:
             skipping.add(name.partition(".")[2].partition("__")[0])
     assert skipping == {"ingest_deliveries"}
+
+
+@pytest.mark.parametrize("ignored", [True, False], ids=["", "teeth"])
+def test_no_file_of_the_plug_in_stands_in_for_a_module_of_pythons(tmp_path: Path, ignored: bool) -> None:
+    """Airflow loads a file as a plug-in under its bare name; with a `secrets` of ours no server would start."""
+    shutil.copytree(ROOT / "plugins", tmp_path / "plugins")
+    if not ignored:
+        (tmp_path / "plugins" / ".airflowignore").write_text(
+            "ronghe_airflow/roles.py\nronghe_airflow/webserver_config.py"
+        )
+    look = "from airflow import plugins_manager; plugins_manager._get_plugins(); import secrets; "
+    look += "print(hasattr(secrets, 'token_hex'))"
+    settings = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path / "plugins")}
+    done = subprocess.run(
+        [sys.executable, "-c", look], env={**os.environ, **settings}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == str(ignored)

@@ -26,5 +26,5 @@ def test_killed_night_equals_an_undisturbed_one(run_job: JobRunner, reference: H
     for table_id in catalogue().tables:
         expected, found = (oracles.table_contents(home, table_id) for home in (reference, victim))
         assert found == expected, f"{table_id} differs"
-        assert expected, f"{table_id} is empty"
+        assert expected or table_id == "meta.destruction", f"{table_id} is empty"
     assert night_faults(victim) == []

@@ -34,8 +34,9 @@ def database(home: Home, *table_ids: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-# What rows of std tables stand: those of accepted deliveries.
-ACCEPTED = "delivery_id IN (SELECT delivery_id FROM meta_delivery WHERE event_code = 'accepted')"
+# What rows of std tables stand: those of deliveries that their last event accepts; what was restated stands no more.
+ACCEPTED = """delivery_id IN (SELECT delivery_id FROM meta_delivery GROUP BY delivery_id
+                              HAVING arg_max(event_code, recorded_at) IN ('accepted', 'replayed'))"""
 
 
 def paths_by_delivery(home: Home) -> dict[str, str]:
@@ -97,9 +98,7 @@ def twice_faults(home: Home) -> list[str]:
         table = catalogue().table(feed.target)
         name = table.id.replace(".", "_")
         tables = database(home, table.id, "meta.quarantine", "meta.duplicate", "meta.delivery")
-        accepted = (
-            f"(SELECT t.* FROM {name} t JOIN meta_delivery d USING (delivery_id) WHERE d.event_code = 'accepted')"
-        )
+        accepted = f"(SELECT * FROM {name} WHERE {ACCEPTED})"
         fates = f"""
             SELECT delivery_id, record_number FROM {name}
             UNION ALL SELECT delivery_id, record_number FROM meta_quarantine WHERE feed_id = '{feed.id}'

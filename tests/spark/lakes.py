@@ -5,8 +5,8 @@ from typing import Any
 
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.fuse.divisions import division_rows
-from ronghe.ingest.deliveries import LEDGER
 from ronghe.job import JobContext
+from ronghe.ledger import LEDGER
 
 _NOW = datetime(2026, 11, 2, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from ronghe.contracts import Catalogue, catalogue
-from ronghe.contracts.ddl import schema_ddl
+from ronghe.contracts.ddl import raw_table, schema_ddl
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.contracts.table import Table
 from ronghe.home import Home
@@ -24,8 +24,8 @@ NOW = catalogue()
 ROW = {"place_kind_code": "bus_stop", "source_code": "a", "longitude": 114.0, "latitude": 22.5, "code_count": 1}
 
 
-def declared(table: Table) -> Catalogue:
-    return replace(NOW, tables={**NOW.tables, NAME: table})
+def declared(table: Table, version: str = "1.1.0") -> Catalogue:
+    return replace(NOW, tables={**NOW.tables, table.id: table.model_copy(update={"version": version})})
 
 
 def changed(name: str, **values: Any) -> Catalogue:
@@ -34,9 +34,16 @@ def changed(name: str, **values: Any) -> Catalogue:
     return declared(table.model_copy(update={"columns": tuple(columns)}))
 
 
+def with_column(table: Table, like: str, name: str, **values: Any) -> Table:
+    """The table with a further column, like one of its others."""
+    column = table.column(like).model_copy(update={"name": name, **values})
+    return table.model_copy(update={"columns": (*table.columns, column)})
+
+
 def without(*names: str) -> Catalogue:
     table = NOW.table(NAME)
-    return declared(table.model_copy(update={"columns": tuple(c for c in table.columns if c.name not in names)}))
+    columns = tuple(c for c in table.columns if c.name not in names)
+    return declared(table.model_copy(update={"columns": columns}), "0.9.0")
 
 
 @pytest.fixture
@@ -102,11 +109,14 @@ def test_limits_follow_the_contract_if_the_rows_keep_them(home: Home, spark: Spa
     options = NOW.table(NAME).column("longitude").options
     wide, narrow = (options.model_copy(update={"maximum": limit}) for limit in (180, 100))
     write(home, spark, NOW, "old")
-    with pytest.raises((PySparkException, Py4JJavaError), match=r"(?i)constraint|CHECK"):
+    before = DeltaTable(Lake(home, NOW).path(NAME)).version()
+    with pytest.raises(EvolutionRefused, match="longitude_range was narrowed, and rows written before break it"):
         write(home, spark, changed("longitude", options=narrow), "east", longitude=90.0)
-    lake = write(
-        home, spark, changed("longitude", options=wide.model_copy(update={"maximum": 200})), "far", longitude=190.0
-    )
+    assert DeltaTable(Lake(home, NOW).path(NAME)).version() == before, "a limit was dropped"
+    with pytest.raises((PySparkException, Py4JJavaError), match=r"(?i)constraint|CHECK"):
+        write(home, spark, changed("longitude", options=wide), "west", longitude=190.0)
+    wider = changed("longitude", options=wide.model_copy(update={"maximum": 200})).table(NAME)
+    lake = write(home, spark, declared(wider, "1.2.0"), "far", longitude=190.0)
     assert lake.size(NAME)[0] == 2
 
 
@@ -122,6 +132,61 @@ def test_a_lake_of_an_older_ronghe_is_brought_up_and_a_newer_one_refused(home: H
     for use in (lambda: lake.read(NAME), lambda: lake.rows(NAME), lambda: lake.version(NAME)):
         with pytest.raises(EvolutionRefused, match="format 99"):
             use()
+
+
+def test_a_column_gets_another_type_by_a_plan_and_the_old_one_stays(home: Home, spark: SparkSession) -> None:
+    """`code_count` becomes text under a new name: read so before the table was touched, then filled, then kept up."""
+    write(home, spark, NOW, "old", code_count=3)
+    values = {"physical_type": "STRING", "required": False, "filled_from": "concat('n', code_count)"}
+    known = declared(with_column(NOW.table(NAME), "code_count", "code_label", **values))
+    reader = Lake(home, known, spark)
+    assert [row["code_label"] for row in reader.read(NAME).collect()] == ["n3"]
+    with pytest.raises(EvolutionRefused, match="code_label is not filled yet"):
+        reader.rows(NAME)
+    write(home, spark, known, "new", code_count=4)
+    lake = write(home, spark, known, "own", code_count=5, code_label="five")
+    found = {row["place_id"]: (row["code_count"], row["code_label"]) for row in lake.rows(NAME).to_pylist()}
+    assert found == {"old": (3, "n3"), "new": (4, "n4"), "own": (5, "five")}
+
+
+def test_a_plan_that_was_cut_off_is_taken_up(home: Home, spark: SparkSession) -> None:
+    write(home, spark, NOW, "old", code_count=3)
+    values = {"physical_type": "STRING", "required": False, "filled_from": "concat('n', code_count)"}
+    known = declared(with_column(NOW.table(NAME), "code_count", "code_label", **values))
+    lake = Lake(home, known, spark)
+    spark.sql(f"ALTER TABLE delta.`{lake.path(NAME)}` ADD COLUMNS (code_label STRING)").collect()
+    lake.evolve(NAME)
+    assert [row["code_label"] for row in lake.rows(NAME).to_pylist()] == ["n3"]
+
+
+def test_a_contract_that_changed_without_saying_so_is_refused(home: Home, spark: SparkSession) -> None:
+    write(home, spark, NOW, "old")
+    known = declared(with_column(NOW.table(NAME), "place_name", "other_name"), NOW.table(NAME).version)
+    with pytest.raises(EvolutionRefused, match=r"other_name was added.*from 1\.0\.0 to 1\.0\.0\. Raise it to 1\.1\.0"):
+        write(home, spark, known, "new")
+
+
+def test_a_source_that_delivers_or_may_deliver_a_column_no_longer(home: Home, spark: SparkSession) -> None:
+    """Records as read keep a column that is gone; one that is refused since is emptied, in every version."""
+    feed = NOW.feed("shenzhen.swipe")
+    raw, (gone, other) = feed.raw_table, feed.column_names[-2:]
+    frame = spark.createDataFrame(
+        [("d1", 1, "4.00", "20240301")], f"delivery_id STRING, record_number BIGINT, `{gone}` STRING, `{other}` STRING"
+    )
+    frame = frame.selectExpr("*", "CAST(NULL AS STRING) AS defect", *(f"'x' AS `{n}`" for n in feed.column_names[:-2]))
+    Lake(home, NOW, spark).append(raw, frame, "old")
+    first = DeltaTable(Lake(home, NOW).path(raw)).version()
+    for version, refuse in (("1.1.0", ()), ("1.2.0", (other,))):
+        kept = tuple(c for c in feed.columns if c.name not in {gone, *refuse})
+        newer = feed.model_copy(update={"columns": kept, "refuse": refuse, "version": version})
+        known = replace(NOW, feeds={**NOW.feeds, feed.id: newer}, tables={**NOW.tables, raw: raw_table(newer)})
+        Lake(home, known, spark).evolve(raw)
+    [row] = DeltaTable(Lake(home, NOW).path(raw)).to_pyarrow_table().to_pylist()
+    assert (row[gone], row[other]) == ("4.00", None)
+    path = Lake(home, NOW).path(raw)
+    with pytest.raises((PySparkException, Py4JJavaError), match=r"FILE_NOT_EXIST|does not exist|not found"):
+        spark.read.format("delta").option("versionAsOf", first).load(path).select(other).collect()
+    assert not any("20240301" in file.read_bytes().decode("latin-1") for file in Path(path).rglob("*.json"))
 
 
 def test_columns_are_what_this_test_takes_them_for() -> None:

@@ -10,6 +10,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from ronghe import merging
 from ronghe.contracts import catalogue
 from ronghe.contracts.ddl import create_table, schema_ddl
 from ronghe.contracts.rules import literal
@@ -27,9 +28,6 @@ STOP = {"place_kind_code": "bus_stop", "source_code": "a", "longitude": 114.0, "
 
 @pytest.fixture
 def lake(spark: SparkSession, tmp_path: Path) -> Lake:
-    # As the engine has them; the defaults are made for clusters and take ten times as long.
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
-    spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", "4")
     return Lake(Home(tmp_path).make(), FOUND, spark)
 
 
@@ -167,6 +165,29 @@ def test_merge_changes_no_row_when_none_differs(lake: Lake) -> None:
     assert lake.merge(PLACE, places(lake, p1="one", p2=None), "second")
     assert rows_changed(lake, PLACE) == {"Inserted": 0, "Updated": 0, "Deleted": 0}
     assert lake.is_done(PLACE, "second")
+
+
+def test_merge_leaves_files_without_a_difference_alone(lake: Lake) -> None:
+    lake.append(PLACE, places(lake, p1="one"), "first")
+    lake.append(PLACE, places(lake, p2="two"), "second")
+    before = set(DeltaTable(lake.path(PLACE)).file_uris())
+    lake.merge(PLACE, places(lake, p1="one", p2="2"), "third")
+    assert len(before) == 2
+    assert len(before & set(DeltaTable(lake.path(PLACE)).file_uris())) == 1
+
+
+def test_merge_begins_again_when_the_table_was_written_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.merge(PLACE, places(lake, p1="one", p2="two"), "first")
+    differences = merging.differences
+
+    def written_meanwhile(*arguments: Any) -> DataFrame:
+        found = differences(*arguments)
+        lake.append(PLACE, places(lake, p3="three"), "another")  # done once: it bears a fingerprint
+        return found
+
+    monkeypatch.setattr(merging, "differences", written_meanwhile)
+    lake.merge(PLACE, places(lake, p1="one", p2="2"), "second")
+    assert {row["place_id"] for row in lake.rows(PLACE, ["place_id"]).to_pylist()} == {"p1", "p2"}
 
 
 def test_merge_leaves_no_fingerprint_for_the_next_write(lake: Lake) -> None:

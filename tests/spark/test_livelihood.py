@@ -212,7 +212,7 @@ def test_account_contributions_carry_what_the_gate_reads(spark: SparkSession) ->
 
 
 @pytest.fixture
-def lake(spark: SparkSession, tmp_path: Path, one_machine: None) -> Lake:
+def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     return Lake(Home(tmp_path).make(), catalogue(), spark)
 
 

@@ -237,6 +237,9 @@ def test_bad_delivery_is_judged_by_itself_and_stops_alone(spark: SparkSession) -
 def test_whatever_leans_on_a_stopped_delivery_waits_with_it_however_far(spark: SparkSession) -> None:
     pairs = [("b", "a"), ("c", "b"), ("d", "c"), ("y", "x"), ("a", "c")]
     duplicate = spark.createDataFrame(pairs, "delivery_id STRING, kept_delivery_id STRING")
-    assert acceptance.leaning(duplicate, ["a"]) == {"b", "c", "d"}
-    assert acceptance.leaning(duplicate, ["y"]) == frozenset()
-    assert acceptance.leaning(duplicate, []) == frozenset()
+    sides = [("d", None), ("z", "d"), ("w", "v"), ("v", "w")]
+    quarantine = spark.createDataFrame(sides, "delivery_id STRING, other_delivery_id STRING")
+    assert acceptance.leaning(duplicate, quarantine, ["a"]) == {"b", "c", "d", "z"}
+    assert acceptance.leaning(duplicate, quarantine, ["y"]) == frozenset()
+    assert acceptance.leaning(duplicate, quarantine, ["v"]) == {"w"}
+    assert acceptance.leaning(duplicate, quarantine, []) == frozenset()

@@ -63,7 +63,6 @@ MAPPED = {
 @pytest.fixture(scope="module")
 def ctx(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> JobContext:
     """A home in which the page was delivered and taken in."""
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     folder = tmp_path_factory.mktemp("portal")
     own = folder / "own" / "schemas" / "sources" / "portal"
     own.mkdir(parents=True)

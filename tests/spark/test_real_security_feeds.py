@@ -24,7 +24,6 @@ pytestmark = [
 
 @pytest.fixture
 def take_in(spark: SparkSession, tmp_path: Path) -> Any:
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     home, found = Home(tmp_path).make(), catalogue()
 
     def run(feed_id: str, day: str, *files: str) -> tuple[list[dict[str, Any]], Counter[str]]:
@@ -47,9 +46,12 @@ def take_in(spark: SparkSession, tmp_path: Path) -> Any:
 
 def test_catalogue_of_exploited_vulnerabilities(take_in: Any) -> None:
     name = "kev/known_exploited_vulnerabilities.json"
-    known = {entry["cveID"]: entry for entry in json.loads((SAMPLES / name).read_text())["vulnerabilities"]}
+    entries = json.loads((SAMPLES / name).read_text())["vulnerabilities"]
+    # The publisher lost a character in the description of two.
+    known = {entry["cveID"]: entry for entry in entries if "\N{REPLACEMENT CHARACTER}" not in str(entry)}
+    assert (len(entries), len(known)) == (1404, 1402)
     rows, fates = take_in("cyberspace.known_exploited", "2025-08-26", name)
-    assert fates == {"accepted": 1404, "deduplicated": 0, "quarantined": 0}
+    assert fates == {"accepted": 1402, "deduplicated": 0, "quarantined": 2}
     assert {row["cve_code"] for row in rows} == set(known)
     assert Counter(row["ransomware_use_code"] for row in rows) == Counter(
         entry["knownRansomwareCampaignUse"].lower() for entry in known.values()

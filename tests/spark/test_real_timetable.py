@@ -45,7 +45,6 @@ def overlay(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def home(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     folder = tmp_path_factory.mktemp("real")
     found, home = load_catalogue((builtin_folder(), overlay(folder / "own"))), Home(folder / "home").make()
     delivery = home.landing / "valley" / "gtfs" / "2026-11-02" / ARCHIVE.name

@@ -52,7 +52,6 @@ class Nation:
 
 @pytest.fixture(scope="module")
 def nation(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Nation:
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     home, found = Home(tmp_path_factory.mktemp("nation")).make(), catalogue()
     days = tuple(LAST - timedelta(n) for n in reversed(range(14)))
     window, log = Window(home.landing, home.root / "upstream", days, 0.15, 20261123), TruthLog()

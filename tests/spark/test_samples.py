@@ -42,8 +42,6 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="module")
 def ctx(case: Case, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> JobContext:
     """A home in which the case was delivered and every job of the ingest has run."""
-    # As the engine has it; the default, 50, is made for clusters.
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     home, found = Home(tmp_path_factory.mktemp("home")).make(), catalogue()
     case.deliver(found.feed(case.feed_id), home.landing)
     ctx = JobContext(home, found, spark, Lake(home, found, spark), case.feed_id)
@@ -126,6 +124,7 @@ def test_second_run_changes_nothing(ctx: JobContext) -> None:
     assert min(before.values()) >= 0
 
 
+@pytest.mark.long
 def test_records_sent_again_are_duplicates(case: Case, ctx: JobContext, rows: dict[int, dict[str, Any]]) -> None:
     path = case.deliver(ctx.feed, ctx.home.landing, name="sent_again", times=2)
     assert [job.run(ctx) for job in JOBS] == [1, 1, 1]

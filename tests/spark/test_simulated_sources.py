@@ -55,7 +55,6 @@ def run(home: Home, spark: SparkSession, *jobs: ModuleType, feed: str | None = N
 @pytest.fixture(scope="module")
 def home(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home after eight days of a fifth of the size, so that weekly lists come twice."""
-    spark.conf.set("spark.databricks.delta.snapshotPartitions", "2")
     home = Home(tmp_path_factory.mktemp("home")).make()
     simulate(home.landing, home.truth, scale=0.2, days=8)
     for feed in FEEDS:

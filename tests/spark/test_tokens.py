@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from ronghe.privacy.keyed_hash import hmac_sha256, key_frame, key_pads
 from ronghe.standardise.tokens import tokenise
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("compiled")]
 
 KEYS = {
     "2018-09-01": b"first day's secret, 32 bytes lon",

@@ -1,6 +1,5 @@
 """Each compiled treatment equals the Presidio operator it stands for; nothing personal crosses under the contracts."""
 
-from collections.abc import Iterator
 from datetime import date
 from functools import reduce
 from pathlib import Path
@@ -20,7 +19,7 @@ from ronghe.lake import Lake
 from ronghe.privacy.treatments import EXPRESSIONS, desensitise, expression
 from ronghe.standardise.normalisers import NORMALISERS
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("compiled")]
 
 TEXTS = [
     "",
@@ -264,21 +263,6 @@ def test_every_treatment_of_the_contracts_compiles(spark: SparkSession, target: 
     assert desensitise(frame, origin, target).schema.names == list(target.column_names)
 
 
-@pytest.fixture
-def small_tables(spark: SparkSession) -> Iterator[None]:
-    """The engine's settings that matter to small tables."""
-    own = {
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
-    }
-    for name, value in own.items():
-        spark.conf.set(name, value)
-    yield
-    for name in own:
-        spark.conf.unset(name)
-
-
-@pytest.mark.usefixtures("small_tables")
 def test_a_treatment_taken_back_is_taken_back_in_the_open_half(spark: SparkSession, tmp_path: Path) -> None:
     """Strict, lax by mistake, strict again: the open half shows what is declared now, not what was written once."""
     found, home = catalogue(), Home(tmp_path).make()

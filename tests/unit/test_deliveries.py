@@ -1,5 +1,6 @@
 """What lies in the landing zone, and what the ledger says is still to be done."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,18 @@ import pytest
 
 from ronghe.contracts import ContractError, Feed, catalogue
 from ronghe.home import Home
+from ronghe.ingest import deliveries
 from ronghe.ingest.deliveries import Delivery, Event, Ledger, accepted_ids, discover
 from ronghe.lake import Lake
+from ronghe.ledger import LEDGER
 
 FEED = catalogue().feed("shenzhen.swipe")
+
+
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of these tests are as young as can be and nobody writes to them."""
+    monkeypatch.setattr(deliveries, "SETTLE_SECONDS", 0.0)
 
 
 def put(landing: Path, name: str, content: str = "卡号\n1\n") -> Path:
@@ -89,8 +98,10 @@ class Events:
     def __init__(self, *events: Event) -> None:
         self._rows = [event.row(datetime(2026, 11, 3, tzinfo=UTC)) for event in events]
 
-    def rows(self, _: str) -> pa.Table:
-        return pa.Table.from_pylist(self._rows) if self._rows else pa.table({})
+    def rows(self, table_id: str, columns: Sequence[str] = ()) -> pa.Table:
+        if table_id == LEDGER and self._rows:
+            return pa.Table.from_pylist(self._rows)
+        return pa.table({name: pa.array([], pa.string()) for name in columns})
 
 
 def delivery(name: str, day: int = 2, feed_id: str = FEED.id) -> Delivery:
@@ -134,18 +145,45 @@ def test_delivery_is_unclaimed_from_landed_to_accepted_or_stopped() -> None:
     assert (date(2026, 11, 3), "sha-done") not in known.landed_content()
 
 
+def counted(name: str, code: str, quarantined: int, **more: Any) -> Event:
+    counts = {"read": 7, "accepted": 7 - quarantined, "deduplicated": 0, "quarantined": quarantined}
+    return Event(delivery(name, **more), code, FEED.version, counts=counts)
+
+
+def test_what_is_in_quarantine_is_known_from_the_last_replay() -> None:
+    known = ledger(
+        counted("late", "accepted", 2, day=3),
+        counted("clean", "accepted", 0),
+        counted("half", "accepted", 4),
+        counted("half", "replayed", 1),
+        counted("whole", "accepted", 4),
+        counted("whole", "replayed", 0),
+        counted("stopped", "stopped", 6),
+        counted("restated", "accepted", 3),
+        event("restated", "superseded"),
+    )
+    assert known.with_quarantine() == (delivery("half"), delivery("late", day=3))
+    assert known.with_quarantine([date(2026, 11, 3)]) == (delivery("late", day=3),)
+    assert known.quarantined_counts() == {"id-late": 2, "id-clean": 0, "id-half": 1, "id-whole": 0}
+    assert known.unclaimed() == ()
+
+
 def test_nothing_is_unclaimed_when_nothing_ever_landed() -> None:
     assert ledger().unclaimed() == ()
 
 
 def test_accepted_ids_are_those_of_every_feed_of_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [
-        {"delivery_id": "a", "event_code": "accepted", "feed_id": "guiyang.enterprise"},
+    rows: list[dict[str, Any]] = [
+        {"delivery_id": "a", "event_code": "accepted", "feed_id": "guiyang.enterprise", "quarantined_count": 0},
         {"delivery_id": "b", "event_code": "accepted", "feed_id": "shenzhen.swipe"},
         {"delivery_id": "c", "event_code": "landed", "feed_id": "shenzhen.swipe"},
         {"delivery_id": "d", "event_code": "accepted", "feed_id": "nanjing.social_security"},
+        {"delivery_id": "b", "event_code": "replayed", "feed_id": "shenzhen.swipe", "quarantined_count": 2},
     ]
+    for row in rows:
+        row["recorded_at"] = datetime(2026, 11, 3)  # noqa: DTZ001 - as the ledger has it
+        row.setdefault("quarantined_count", 3)
     lake = Lake(Home.find(), catalogue())
     monkeypatch.setattr(lake, "rows", lambda *_: pa.Table.from_pylist(rows))
     # A generator, as the fusions pass one: it can be gone through only once.
-    assert accepted_ids(lake, (name for name in ("std.swipe", "std.organisation"))) == ("a", "b")
+    assert accepted_ids(lake, (name for name in ("std.swipe", "std.organisation"))) == ("a", "b+2")

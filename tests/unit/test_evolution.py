@@ -16,6 +16,7 @@ from ronghe.contracts.evolution import (
     recorded_shape,
     refuse_major,
     refuse_newer,
+    refuse_version,
     shape_of,
 )
 
@@ -68,6 +69,29 @@ def test_the_same_and_another_order_of_columns_are_no_change() -> None:
 def test_a_rename_is_refused_as_what_it_would_do() -> None:
     renamed = replace(OLD, columns={("title" if n == "name" else n): c for n, c in OLD.columns.items()})
     assert [(c.column, c.level) for c in changes(OLD, renamed)] == [("title", "minor"), ("name", "major")]
+
+
+def test_records_as_read_keep_what_is_delivered_no_longer_and_lose_what_is_refused() -> None:
+    less = with_column("name", None)
+    [kept], [removed] = changes(OLD, less, as_read=True), changes(OLD, less, as_read=True, refused=frozenset({"name"}))
+    assert str(kept) == "column name is delivered no longer; records read before keep it"
+    assert "its values are removed" in str(removed)
+    assert level((kept, removed)) == "minor"
+
+
+@pytest.mark.parametrize("now", ["1.1.0", "1.3.2", "2.0.0"])
+def test_a_version_that_grew_says_that_the_contract_changed(now: str) -> None:
+    refuse_version("mart.x", "1.0.5", now, changes(OLD, with_column("kind", TEXT)))
+
+
+@pytest.mark.parametrize("now", ["1.2.5", "1.2.9", "1.1.0", "0.9.0"])
+def test_a_version_that_stood_still_or_went_back_is_refused(now: str) -> None:
+    found = changes(OLD, with_column("kind", TEXT))
+    with pytest.raises(EvolutionRefused, match=rf"kind was added.*from 1\.2\.5 to {now}\. Raise it to 1\.3\.0"):
+        refuse_version("mart.x", "1.2.5", now, found)
+    # Nothing changed, or an older Ronghe did not say: nothing is held against it.
+    refuse_version("mart.x", "1.2.5", now, ())
+    refuse_version("mart.x", "", now, found)
 
 
 def test_a_table_keeps_its_shape_in_a_property() -> None:

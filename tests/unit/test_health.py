@@ -1,7 +1,8 @@
 """`ronghe status`: what a person and a machine read of a home in which things went wrong; no engine, no Airflow."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from ronghe.lake import Lake
 from ronghe.release.package import release_extract
 from tests.open_tables import COMPANY, TRADER, append, record, write
 
+SECONDS = count()  # events come one after the other
 NIGHT, DAY_BEFORE = date(2026, 11, 22), date(2026, 11, 21)
 
 
@@ -44,7 +46,7 @@ def event(feed_id: str, day: date, code: str, path: str, **more: Any) -> dict[st
         "content_sha256": "h",
         "byte_count": 1,
         "contract_version": "1.0.0",
-        "recorded_at": datetime(2026, 11, 23, tzinfo=UTC),
+        "recorded_at": datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=next(SECONDS)),
         "accepted_count": 1000,
         "quarantined_count": 0,
         **more,

@@ -1,6 +1,7 @@
 """Jobs: days, context, exit codes, and errors that quote no row."""
 
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -112,6 +113,28 @@ def test_error_names_its_condition_and_place() -> None:
         run_job(raising(KeyError(ROW)), "land_deliveries")
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(28, "No space left on device", "/x"), "disk-full.md"),
+        (SparkSays("java.io.IOException: No space left on device"), "disk-full.md"),
+        (SparkSays("java.lang.OutOfMemoryError: Java heap space"), "raise RONGHE_ENGINE_MEMORY"),
+        (SparkSays("Python worker exited unexpectedly (crashed)"), "for want of memory"),
+        (OSError(27, "File too large"), "ulimit -f"),
+    ],
+)
+def test_error_of_a_known_cause_says_what_to_do(error: Exception, advice: str) -> None:
+    with pytest.raises(JobFailed) as said:
+        run_job(raising(error), "land")
+    assert advice in str(said.value)
+
+
+def test_person_hears_of_the_disk_when_the_log_cannot_be_written_either(home: Home) -> None:
+    (home.engine / "errors.log").mkdir(parents=True)
+    with pytest.raises(JobFailed, match=r"disk-full\.md"):
+        run_job(raising(OSError(28, "No space left on device")), "land")
+
+
 @pytest.mark.parametrize("kind", [ContractError, DataStopped, JobFailed, engine.EngineError])
 def test_own_error_passes_as_it_is(kind: type[Exception], home: Home) -> None:
     with pytest.raises(kind, match=r"^say this$"):
@@ -156,3 +179,34 @@ def test_home_is_closed_to_others(home: Home) -> None:
     run_job(lambda ctx: 0, "land")
     closed = (home.root / "restricted", home.service, home.keys)
     assert {path.stat().st_mode & 0o777 for path in closed} == {0o700}
+
+
+def second_run(name: str = "fuse_places", feed: str | None = None) -> int:
+    """Run a job while `fuse_places` runs."""
+    return run_job(lambda _: run_job(lambda _: 7, name, feed_id=feed), "fuse_places")
+
+
+def test_a_second_run_of_a_job_waits_and_says_so_where_it_waited_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "_ALONE_SECONDS", 0.3)
+    with pytest.raises(JobFailed, match=r"Another run has held fuse_places for 0.3 s. Wait for it or end it"):
+        second_run()
+    assert second_run("fuse_assets") == 7
+    assert run_job(lambda _: 7, "fuse_places") == 7, "the lock outlived its run"
+
+
+def test_jobs_on_one_feed_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "_ALONE_SECONDS", 0.3)
+    with pytest.raises(JobFailed, match=r"held shenzhen.swipe"):
+        run_job(
+            lambda _: run_job(lambda _: 7, "accept_deliveries", feed_id="shenzhen.swipe"),
+            "land_deliveries",
+            feed_id="shenzhen.swipe",
+        )
+
+
+def test_a_full_disk_puts_no_row_on_the_screen(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log of errors cannot be written: the job fails as ever, without the text of either error."""
+    (home.make().engine / "errors.log").mkdir()
+    with pytest.raises(JobFailed) as raised:
+        run_job(raising(ValueError(ROW)), "fuse_places")
+    assert ROW not in "".join(traceback.format_exception(raised.value))

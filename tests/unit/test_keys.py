@@ -65,3 +65,21 @@ print(*(key.hex() for key in KeyStore(folder).ensure(f"k{n:03}" for n in range(2
     answers = [asker.communicate(timeout=60)[0] for asker in askers]
     assert len(answers[0].split()) == 200
     assert len(set(answers)) == 1
+
+
+def test_a_destroyed_key_is_gone_and_was_overwritten(folder: Path, tmp_path: Path) -> None:
+    keys = KeyStore(folder)
+    before = keys.ensure(["day_2026-11-01", "day_2026-11-02"])
+    kept = tmp_path / "another name of the same bytes"
+    kept.hardlink_to(folder / "day_2026-11-01.key")
+    for _ in range(2):
+        keys.destroy(["day_2026-11-01"])
+    assert keys.ids() == {"day_2026-11-02"}
+    assert kept.read_bytes() != before["day_2026-11-01"]
+    assert keys.ensure(["day_2026-11-02"])["day_2026-11-02"] == before["day_2026-11-02"]
+
+
+def test_no_key_outside_the_folder_is_destroyed(folder: Path) -> None:
+    with pytest.raises(ValueError, match="is no key id"):
+        KeyStore(folder).destroy(["../day_2026-11-01"])
+    assert KeyStore(folder / "missing").ids() == frozenset()

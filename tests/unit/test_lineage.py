@@ -1,6 +1,8 @@
 """Lineage: what a job read and wrote through the lake, as events that the OpenLineage classes read back."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +14,13 @@ import pytest
 from deltalake import write_deltalake
 from openlineage.client import event_v2
 
-from ronghe import engine
+from ronghe import engine, lineage
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.job import JobContext, JobFailed, run_job
 from ronghe.lake import Lake
 from tests.open_tables import FLOW, PLACE, write
+from tests.oracles.soundness import lineage_faults
 
 ROW = "FCA0000001,张三,32010219000101001X"
 
@@ -183,3 +186,28 @@ def test_lake_notes_the_version_of_the_first_read(home: Home) -> None:
     write(home, "safe.place", [PLACE])
     lake.snapshot("safe.place")
     assert lake.accesses.read == {"safe.place": 1}
+
+
+def killed_at_work(home: Home) -> None:
+    """Run a job in a child of this process that dies without a word."""
+    child = os.fork()
+    if not child:
+        run_job(lambda _: os.kill(os.getpid(), signal.SIGKILL), "fuse_places")
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+
+def test_run_that_was_killed_is_aborted_by_the_next_one_and_a_running_one_is_not(home: Home) -> None:
+    killed_at_work(home)
+    assert [e["eventType"] for e in events(home)] == ["START"]
+    run_job(lambda _: run_job(lambda _: 0, "fuse_events"), "fuse_assets")
+    told = [(e["eventType"], e["job"]["name"]) for e in events(home)]
+    assert told.count(("ABORT", "fuse_places")) == 1
+    assert ("ABORT", "fuse_assets") not in told
+    assert lineage_faults(home) == []
+
+
+def test_without_the_mark_a_killed_run_never_ends(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "_end_lost", lambda *_: None)
+    killed_at_work(home)
+    run_job(lambda _: 0, "fuse_events")
+    assert lineage_faults(home) == ["a run of fuse_places has 1 starts and 0 ends"]

@@ -56,7 +56,7 @@ def feeds() -> list[str]:
     return list(catalogue().feeds)
 
 
-def deliver(lake: Lake, feed_id: str, day: date, event: str = "accepted", **counts: int) -> None:
+def deliver(lake: Lake, feed_id: str, day: date, event: str = "accepted", **counts: Any) -> None:
     """Add an event to the ledger."""
     row = {
         "delivery_id": f"{feed_id} {day}",
@@ -104,6 +104,16 @@ def test_night_is_the_newest_accepted_day_of_any_feed_and_no_clock(lake: DeltaLa
     frequency = catalogue().feed(second).frequency_days
     assert states[second].late_days == days_late(NIGHT, NIGHT - timedelta(2), frequency)
     assert all(states[feed].is_late and states[feed].late_days is None for feed in others)
+
+
+def test_replayed_delivery_counts_as_its_last_replay_left_it(lake: DeltaLake) -> None:
+    first, *_ = feeds()
+    for hour, event, accepted, quarantined in ((3, "replayed", 14, 1), (1, "accepted", 10, 5), (2, "replayed", 12, 3)):
+        at = datetime(2026, 11, 23, hour, tzinfo=UTC)
+        counts = {"accepted_count": accepted, "quarantined_count": quarantined}
+        deliver(lake, first, NIGHT, event, **counts, recorded_at=at)
+    [state] = [state for state in feed_states(lake) if state.feed_id == first]
+    assert (state.delivery_count, state.record_count, state.quarantined_count) == (1, 14, 1)
 
 
 def test_nothing_is_late_before_anything_was_accepted(lake: DeltaLake) -> None:

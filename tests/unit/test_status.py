@@ -7,10 +7,13 @@ from types import ModuleType
 from ronghe.cli.health import ADVICE
 from ronghe.contracts import rules
 from ronghe.ingest import records
-from ronghe.standardise import standardiser
+from ronghe.quality import replay
+from ronghe.standardise import fates, standardiser
 
-# Reasons a reader gives; they stand alone, without a column.
-DEFECTS = {records.TORN, records.UNDECODABLE_CELL, records.OVERSIZED}
+# Reasons that are no rule of a column: those a reader gives, that of records which contradict each other, and that of
+# lines which outlived what was read.
+DEFECTS = {records.TORN, records.UNDECODABLE_CELL, records.OVERSIZED, fates.CONTRADICTION}
+DEFECTS |= {replay.DESTROYED.partition(":")[0]}
 
 
 def prefixes(module: ModuleType) -> set[str]:

@@ -1,6 +1,7 @@
 """How the platform stands: what ran, what is late, what is held back and why, what was released, what to do."""
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from ronghe import engine
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
+from ronghe.ledger import ACCEPTED, last_events, superseded_ids
 from ronghe.monitoring.freshness import feed_states
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
@@ -16,6 +18,7 @@ from ronghe.release import package
 
 # What an operator does about a reason, by the rule before the colon.
 ADVICE = {
+    "contradiction": "two records of one day say different things: ask the source to deliver one of the files again",
     "torn": "the record breaks off: ask the source to deliver the file again",
     "undecodable": "bytes are no text in the declared encoding: ask the source",
     "oversized": "a cell is longer than the contract allows",
@@ -27,6 +30,7 @@ ADVICE = {
     "range": "a value is outside its limits: ask the source",
     "future": "a day lies after the delivery: ask the source",
     "any_of": "none of the values is there of which one must be: ask the source",
+    "destroyed": "what was read was destroyed with the key of its day: it cannot be replayed",
     "pattern": "a value is not of the contract's pattern: ask the source",
 }
 _BOOKS = "docs/runbooks"
@@ -171,23 +175,22 @@ def _runs(home: Home) -> tuple[Run, ...]:
 
 def _feeds(lake: Lake, events: list[dict[str, Any]]) -> tuple[FeedHealth, ...]:
     ids: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in events:
+    for row in last_events(events).values():
         ids[row["feed_id"], row["event_code"]].add(row["delivery_id"])
     states = {state.feed_id: state for state in feed_states(lake)}
     return tuple(_feed(feed_id, ids, states.get(feed_id)) for feed_id in lake.catalogue.feeds)
 
 
 def _feed(feed_id: str, ids: dict[tuple[str, str], set[str]], state: Any) -> FeedHealth:
-    accepted, landed = ids[feed_id, "accepted"], ids[feed_id, "landed"]
     newest = state.newest_business_date if state else None
     return FeedHealth(
         feed=feed_id,
         newest_business_date=newest.isoformat() if newest else None,
         late_days=state.late_days if state else None,
         is_late=bool(state and state.is_late),
-        accepted=len(accepted),
-        waiting=len(landed - accepted - ids[feed_id, "stopped"]),
-        held_back=len((ids[feed_id, "rejected"] | ids[feed_id, "stopped"]) - accepted),
+        accepted=len(set().union(*(ids[feed_id, event] for event in ACCEPTED))),
+        waiting=len(ids[feed_id, "landed"] | ids[feed_id, "reopened"]),
+        held_back=len(ids[feed_id, "rejected"] | ids[feed_id, "stopped"]),
         records=state.record_count if state else 0,
         quarantined=state.quarantined_count if state else 0,
     )
@@ -195,22 +198,31 @@ def _feed(feed_id: str, ids: dict[tuple[str, str], set[str]], state: Any) -> Fee
 
 def _held_back(events: list[dict[str, Any]]) -> tuple[HeldBack, ...]:
     """Return deliveries that were rejected or stopped, but for those whose file was corrected and accepted since."""
-    accepted = {row[key] for row in events if row["event_code"] == "accepted" for key in ("delivery_id", "path")}
+    last = last_events(events).values()
+    accepted = {row["path"]: row["recorded_at"] for row in last if row["event_code"] in ACCEPTED}
     return tuple(
         HeldBack(row["event_code"], row["path"], row["reason"] or "")
-        for row in events
-        if row["event_code"] in ("rejected", "stopped") and not {row["delivery_id"], row["path"]} & accepted
+        for row in last
+        if row["event_code"] in ("rejected", "stopped")
+        and accepted.get(row["path"], row["recorded_at"]) <= row["recorded_at"]
     )
 
 
 def quarantine_reasons(lake: Lake, feeds: set[str]) -> tuple[Reason, ...]:
     """Return how many records each rule holds back in each feed."""
-    rows = lake.rows("meta.quarantine", ["feed_id", "reasons"]).to_pylist()
-    counts = Counter((r["feed_id"], reason) for r in rows if r["feed_id"] in feeds for reason in r["reasons"].split())
+    rows = quarantined_rows(lake, feeds, "reasons")
+    counts = Counter((r["feed_id"], reason) for r in rows for reason in r["reasons"].split())
     return tuple(
         Reason(feed, reason, count, ADVICE.get(reason.partition(":")[0], ""))
         for (feed, reason), count in sorted(counts.items())
     )
+
+
+def quarantined_rows(lake: Lake, feeds: Collection[str], *columns: str) -> list[dict[str, Any]]:
+    """Return records of some feeds that are in quarantine, but for those of deliveries that were restated since."""
+    over = superseded_ids(lake)
+    rows = lake.rows("meta.quarantine", ["delivery_id", "feed_id", *columns]).to_pylist()
+    return [row for row in rows if row["feed_id"] in feeds and row["delivery_id"] not in over]
 
 
 def _releases(lake: Lake, found: Catalogue) -> tuple[ReleaseHealth, ...]:

@@ -137,6 +137,19 @@ def status(
 
 
 @app.command()
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="For machines: every finding as JSON.")] = False,
+    security: Annotated[bool, typer.Option("--security", help="Look at what keeps others out instead.")] = False,
+) -> None:
+    """Look the machine, the lake and the releases over; say what is wrong and what mends it."""
+    from ronghe.cli.doctor import examine
+
+    with clear_errors():
+        if not examine(Home.find(), as_json=json, security=security):
+            raise typer.Exit(1)
+
+
+@app.command()
 def quarantine(
     scope: Annotated[str | None, typer.Argument(help="A source or a feed; none: all.")] = None,
     records: Annotated[bool, typer.Option(help="Show the records too; they hold personal data.")] = False,
@@ -147,6 +160,18 @@ def quarantine(
 
     with clear_errors():
         show_quarantine(Home.find(), scope, records, limit)
+
+
+@app.command()
+def replay(
+    feed: Annotated[str, typer.Argument(help="<source>.<feed>")],
+    days: Annotated[str | None, typer.Option(help="Business days 2026-11-01..2026-11-07; none: all.")] = None,
+) -> None:
+    """Decide a feed's records in quarantine again, after a contract, a code set or a normaliser was mended."""
+    from ronghe.cli.replay import replay_feed
+
+    with clear_errors():
+        replay_feed(Home.find(), feed, days)
 
 
 _SQL_HELP = """Ask the open half of the lake in DuckDB's SQL: one query, or a shell without one.
@@ -219,13 +244,15 @@ def migrate(
 
 @app.command()
 def reference() -> None:
-    """Write `docs/reference/` anew from the declarations; `make docs` adds the page of the DAGs."""
+    """Write `docs/reference/` and the list of decisions anew; `make docs` adds the page of the DAGs."""
     from ronghe import reference as pages
     from ronghe.contracts import catalogue
     from ronghe.contracts.catalogue import builtin_folder
 
     with clear_errors():
-        changed = pages.write(builtin_folder() / "docs" / "reference", pages.pages(catalogue()))
+        docs = builtin_folder() / "docs"
+        changed = pages.write(docs / "reference", pages.pages(catalogue()))
+        (docs / "decisions" / "README.md").write_text(pages.decisions(docs / "decisions"), "utf-8")
         typer.echo(f"docs/reference: {', '.join(changed) or 'up to date'}")
 
 

@@ -13,11 +13,13 @@ from ronghe.engine import POOL, POOL_SLOTS
 from ronghe.home import Home
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
+from ronghe.orchestration.servers import SERVERS as OF_AIRFLOW
 from ronghe.simulate import serve
 
 
 def start(home: Home) -> None:
     """Start simulated sources (if any), engine and Airflow, and make the pool every engine task takes a slot of."""
+    _close_to_others()
     began, clock = time.monotonic(), time.time()
     if sources := serve.up(home):
         typer.echo(f"sources  http://{serve.HOST}:{sources.port}")
@@ -40,6 +42,11 @@ def start(home: Home) -> None:
     )
 
 
+def _close_to_others() -> None:
+    """Take the rights of others from all that this process and its children will make, and no right of ours."""
+    os.umask(os.umask(0o027) | 0o027)
+
+
 def stop(home: Home) -> None:
     """End Airflow first, so that no task is left without its engine or its source."""
     services = (("airflow", service.down), ("engine", engine.down), ("sources", serve.down))
@@ -47,10 +54,8 @@ def stop(home: Home) -> None:
     typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 
 
-# Processes of Airflow that a container may be.
-_OF_AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 # `migrate` makes or upgrades what the others need, and ends.
-SERVERS = ("engine", "master", "worker", "migrate", *_OF_AIRFLOW)
+SERVERS = ("engine", "master", "worker", "migrate", *OF_AIRFLOW)
 
 
 def become(home: Home, what: str) -> NoReturn:
@@ -60,6 +65,7 @@ def become(home: Home, what: str) -> NoReturn:
         EngineError, AirflowError: it cannot be started.
         ContractError: there is no such server.
     """
+    _close_to_others()
     if what == "engine":
         engine.become(home)
     if what in ("master", "worker"):
@@ -70,6 +76,6 @@ def become(home: Home, what: str) -> NoReturn:
     if what == "migrate":
         stores.make_buckets(home.lake_root(zone) for zone in ("restricted", "open"))
         service.become(home, "db", "migrate")
-    if what in _OF_AIRFLOW:
+    if what in OF_AIRFLOW:
         service.become(home, what)
     raise ContractError(f"there is no server {what!r}; known are {', '.join(SERVERS)}")

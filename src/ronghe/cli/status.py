@@ -10,7 +10,7 @@ from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
 from rich.table import Table as Grid
 
-from ronghe.cli.health import Health, Reason, collect, quarantine_reasons
+from ronghe.cli.health import Health, Reason, collect, quarantine_reasons, quarantined_rows
 from ronghe.contracts import ContractError, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
@@ -148,8 +148,11 @@ def show_quarantine(home: Home, scope: str | None, records: bool, limit: int) ->
     _print(_reasons(quarantine_reasons(lake, feeds)))
     if not (limit and scope):
         return
-    if rows := [r for r in lake.rows("meta.quarantine").to_pylist() if r["feed_id"] in feeds]:
+    if rows := quarantined_rows(lake, feeds, "record_number", "reasons", "record", *_OTHER_SIDE):
         _show_records(home, rows, records, limit)
+
+
+_OTHER_SIDE = ("other_delivery_id", "other_record_number")
 
 
 def _feeds(scope: str | None) -> set[str]:
@@ -165,6 +168,8 @@ def _show_records(home: Home, rows: Iterable[dict[str, Any]], records: bool, lim
     ordered = sorted(rows, key=lambda row: (path_of[row["delivery_id"]], row["record_number"]))
     for row in ordered[:limit]:
         said = f"  {row['record']}" if records else ""
-        typer.echo(f"{path_of[row['delivery_id']]} record {row['record_number']}: {row['reasons']}{said}")
+        other = path_of.get(row["other_delivery_id"])
+        against = f" with {other} record {row['other_record_number']}" if other else ""
+        typer.echo(f"{path_of[row['delivery_id']]} record {row['record_number']}: {row['reasons']}{against}{said}")
     if len(ordered) > limit:
         typer.echo(f"... and {len(ordered) - limit} more (--limit)")

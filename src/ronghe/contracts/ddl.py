@@ -1,6 +1,6 @@
 """Tables as Spark SQL: schema, comments and constraints, compiled from the contract."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.codeset import CodeSet
@@ -15,6 +15,9 @@ from ronghe.contracts.table import Column, Table, Treatment
 _REFUSED_SIGNS = str.maketrans(dict.fromkeys(" ,;{}()\n\t=.", "_"))
 
 _CONSTRAINT = "delta.constraints."
+
+# What says where a record came from, and the grades of values that may stand in a table's log.
+_POSITION, _TOLD_IN_LOGS = ("delivery_id", "record_number"), ("L1", "L2")
 
 _DELIVERY_COLUMNS = (
     ("delivery_id", "STRING", "Delivery the record came in", "delivery_id", True),
@@ -60,6 +63,7 @@ def raw_table(feed: Feed) -> Table:
         any_of=(),
         crosses=None,
         gate=None,
+        retention=None,
     )
 
 
@@ -79,6 +83,7 @@ def _raw(name: str, physical: str, description: str, element: str, required: boo
         check=None,
         not_after_delivery=False,
         tokenise=None,
+        filled_from=None,
     )
 
 
@@ -123,7 +128,21 @@ def own_properties(table: Table) -> dict[str, str]:
         "ronghe.zone": table.zone,
         FORMAT_PROPERTY: str(FORMAT),
         SHAPE_PROPERTY: shape_of(table).as_json(),
+        **_statistics(table),
     }
+
+
+def _statistics(table: Table) -> dict[str, str]:
+    """Return the columns Delta writes smallest and largest values of into its log, where not all may be told.
+
+    The log outlives rows that were deleted and files that were removed, so nothing sensitive may stand in it.
+    """
+    told = [c for c in table.columns if c.name in _POSITION or c.classification in _TOLD_IN_LOGS]
+    if len(told) == len(table.columns):
+        return {}
+    # Delta keeps no statistics of truth values, and refuses to be asked for them.
+    named = ",".join(quoted(c.name) for c in told if c.physical_type != "BOOLEAN")
+    return {"delta.dataSkippingStatsColumns": named}
 
 
 def evolve_table(
@@ -132,6 +151,7 @@ def evolve_table(
     codesets: dict[str, CodeSet],
     columns: Mapping[str, tuple[str, bool]],
     properties: Mapping[str, str],
+    added: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the statements that bring a table under its contract as it is now, none where it is.
 
@@ -143,29 +163,42 @@ def evolve_table(
         codesets: for the checks of codes.
         columns: type and whether a value is required, by name, as the table has them.
         properties: the table's properties.
+        added: columns that were added, maybe by a run that was cut off before it filled them.
     """
     where = f"ALTER TABLE delta.{quoted(path)}"
-    added = ", ".join(column_ddl(column) for column in table.columns if column.name not in columns)
-    found = [f"{where} ADD COLUMNS ({added})"] if added else []
+    missing = ", ".join(column_ddl(column) for column in table.columns if column.name not in columns)
+    found = [f"{where} ADD COLUMNS ({missing})"] if missing else []
+    found += [_fill(path, column) for column in table.columns if column.name in added and column.filled_from]
     found += [
         f"{where} ALTER COLUMN {quoted(c.name)} DROP NOT NULL"
         for c in table.columns
         if not c.required and columns.get(c.name, ("", False))[1]
     ]
-    declared = constraints(table, codesets)
-    # Delta keeps names of constraints in lower case.
-    kept = {k.removeprefix(_CONSTRAINT): v for k, v in properties.items() if k.startswith(_CONSTRAINT)}
+    declared, kept = constraints(table, codesets), _kept_checks(properties)
     stale = [name for name, check in kept.items() if {n.lower(): c for n, c in declared.items()}.get(name) != check]
     found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
-    found += [
-        f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})"
-        for name, check in declared.items()
-        if kept.get(name.lower()) != check
-    ]
+    new = new_checks(table, codesets, properties)
+    found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in new.items()]
     own = own_properties(table)
     if found or any(properties.get(key) != value for key, value in own.items()):
         found.append(f"{where} SET TBLPROPERTIES ({_listed(own)})")
     return tuple(found)
+
+
+def new_checks(table: Table, codesets: dict[str, CodeSet], properties: Mapping[str, str]) -> dict[str, str]:
+    """Return the constraints of a contract that a table does not have, or has otherwise."""
+    kept = _kept_checks(properties)
+    return {name: check for name, check in constraints(table, codesets).items() if kept.get(name.lower()) != check}
+
+
+def _kept_checks(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return a table's constraints; Delta keeps their names in lower case."""
+    return {k.removeprefix(_CONSTRAINT): v for k, v in properties.items() if k.startswith(_CONSTRAINT)}
+
+
+def _fill(path: str, column: Column) -> str:
+    name, value = quoted(column.name), f"CAST(({column.filled_from}) AS {column.physical_type})"
+    return f"UPDATE delta.{quoted(path)} SET {name} = {value} WHERE {name} IS NULL"  # noqa: S608 - declared
 
 
 def _listed(properties: Mapping[str, str]) -> str:

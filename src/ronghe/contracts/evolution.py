@@ -20,6 +20,8 @@ FORMAT = 1
 FORMAT_PROPERTY, SHAPE_PROPERTY = "ronghe.format", "ronghe.shape"
 
 Level = Literal["minor", "major"]
+# What is said of a column of a raw table that the feed's contract refuses since the table was written.
+REFUSED_NOW = "is refused now; its values are removed from the records read before, and from older versions"
 
 
 class EvolutionRefused(ContractError):
@@ -98,9 +100,18 @@ def refuse_newer(table_id: str, properties: Mapping[str, str]) -> None:
         )
 
 
-def changes(old: Shape, new: Shape) -> tuple[Change, ...]:
-    """Return what changed, in the order of the columns; an order of columns that changed is no change."""
-    return (*_of_the_table(old, new), *_of_columns(old, new))
+def changes(
+    old: Shape, new: Shape, *, as_read: bool = False, refused: frozenset[str] = frozenset()
+) -> tuple[Change, ...]:
+    """Return what changed, in the order of the columns; an order of columns that changed is no change.
+
+    Args:
+        old: what the table has.
+        new: what its contract declares.
+        as_read: whether the table keeps records as read: one column less is a source that delivers it no longer.
+        refused: columns of it that the feed's contract refuses; what was read of them before has to go.
+    """
+    return (*_of_the_table(old, new), *_of_columns(old, new, as_read, refused))
 
 
 def level(found: tuple[Change, ...]) -> Level | None:
@@ -123,6 +134,31 @@ def refuse_major(table_id: str, found: tuple[Change, ...]) -> None:
         )
 
 
+def refuse_version(table_id: str, before: str, now: str, found: tuple[Change, ...]) -> None:
+    """Check that a contract that changed says so in its version: the minor one grows where it only adds.
+
+    Args:
+        table_id: the table.
+        before: version of the contract that the table was brought under last, empty where it is not known.
+        now: version of the contract.
+        found: what changed.
+
+    Raises:
+        EvolutionRefused: the version stands still or goes back; names the versions and the changes.
+    """
+    if not (found and before) or _parts(now)[:2] > _parts(before)[:2]:
+        return
+    major, minor, _ = _parts(before)
+    raise EvolutionRefused(
+        f"{table_id}: {'; '.join(map(str, found))}, and the contract's version went from {before} to {now}. Raise it "
+        f"to {major}.{minor + 1}.0, or bring back the declarations the lake was written with."
+    )
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
 _NEW_TABLE = "declare a table of a new name and fill it from this one"
 
 
@@ -134,15 +170,26 @@ def _of_the_table(old: Shape, new: Shape) -> Iterator[Change]:
         yield Change("", said, "major", _NEW_TABLE)
 
 
-def _of_columns(old: Shape, new: Shape) -> Iterator[Change]:
+def _of_columns(old: Shape, new: Shape, as_read: bool, refused: frozenset[str]) -> Iterator[Change]:
     for name, column in new.columns.items():
         if name not in old.columns:
             yield _added(name, column)
         else:
             yield from _of_a_column(name, old.columns[name], column)
-    for name in old.columns.keys() - new.columns.keys():
-        remedy = "its values would be lost; declare it again, or declare a table of a new name without it"
-        yield Change(name, "was dropped or renamed", "major", remedy)
+    for name in sorted(old.columns.keys() - new.columns.keys()):
+        yield _dropped(name, as_read, name in refused)
+
+
+def _dropped(name: str, as_read: bool, refused: bool) -> Change:
+    if refused:
+        return Change(name, REFUSED_NOW, "minor")
+    if as_read:
+        return Change(name, "is delivered no longer; records read before keep it", "minor")
+    remedy = (
+        "its values would be lost; declare it again (a new name is a further column with `filledFrom`), or declare a "
+        "table of a new name without it"
+    )
+    return Change(name, "was dropped or renamed", "major", remedy)
 
 
 def _added(name: str, column: ColumnShape) -> Change:
@@ -153,7 +200,9 @@ def _added(name: str, column: ColumnShape) -> Change:
 
 def _of_a_column(name: str, old: ColumnShape, new: ColumnShape) -> Iterator[Change]:
     if old.physical_type != new.physical_type:
-        remedy = f"add a column of the new type under a new name, and keep {name}"
+        remedy = (
+            f"add a column of the new type under a new name, with a `filledFrom` that reads {name}, and keep {name}"
+        )
         yield Change(name, f"of type {old.physical_type} became {new.physical_type}", "major", remedy)
     if old.required and not new.required:
         yield Change(name, "became optional", "minor")
@@ -162,5 +211,5 @@ def _of_a_column(name: str, old: ColumnShape, new: ColumnShape) -> Iterator[Chan
     for what in ("element", "unit"):
         before, after = getattr(old, what), getattr(new, what)
         if before and before != after:
-            remedy = "values written before would be read wrongly; add a column under a new name"
+            remedy = "values written before would be read wrongly; add a column under a new name, with a `filledFrom`"
             yield Change(name, f"of {what} {before} became {after or 'none'}", "major", remedy)

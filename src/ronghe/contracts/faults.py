@@ -44,6 +44,8 @@ def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
             yield f"{feed.id}: column {column.name}: {rule}"
         if column.name in feed.refuse:
             yield f"{feed.id}: column {column.name} is declared and refused; do one of both"
+    if feed.retention_days is not None and feed.retention_days <= feed.lateness_days:
+        yield f"{feed.id}: retention of {feed.retention_days} days ends inside its lateness window"
     yield from _transport_faults(feed)
     # Spark's names of columns do not differ by case.
     raw = [raw_column(column.name).lower() for column in feed.columns]
@@ -91,7 +93,24 @@ def _table_faults(table: Table, found: "Catalogue") -> Iterator[str]:
         yield f"{table.id}: any_of names {name!r}, which is no column of it"
     for column in table.columns:
         yield from _column_faults(table, column, found)
+        if column.filled_from and (column.required or column.tokenise):
+            yield f"{table.id}.{column.name}: a column with `filledFrom` is optional, and no token"
     yield from _crossing_faults(table, found)
+    yield from _retention_faults(table, found)
+
+
+def _retention_faults(table: Table, found: "Catalogue") -> Iterator[str]:
+    """Yield where rows would go that something is still to be made of, or by a day that is none."""
+    if (kept := table.retention) is None:
+        return
+    if table.layer != "std":
+        yield f"{table.id}: rows of std have a retention; raw and meta follow their feeds, later layers are built anew"
+    days = [column for column in table.columns if column.name == kept.day_column]
+    if not days or days[0].logical_type != "date":
+        yield f"{table.id}: retention counts from {kept.day_column!r}, which is no date column of it"
+    for feed in found.feeds.values():
+        if feed.target == table.id and kept.days <= feed.lateness_days:
+            yield f"{table.id}: retention of {kept.days} days ends inside the lateness window of {feed.id}"
 
 
 def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator[str]:

@@ -75,6 +75,15 @@ class Description(_Odcs):
     limitations: str
 
 
+class ServiceLevel(_Odcs):
+    """How long data are kept, in days; `element` names the day column of a table of the lake."""
+
+    property: Literal["retention"]
+    value: int = Field(ge=1)
+    unit: Literal["d"]
+    element: str | None = None
+
+
 class OpenDataContract(_Odcs):
     """One contract with exactly one schema object."""
 
@@ -87,6 +96,12 @@ class OpenDataContract(_Odcs):
     domain: str
     description: Description
     schema_: tuple[SchemaObject] = Field(alias="schema")
+    sla_properties: tuple[ServiceLevel, ...] = Field(default=(), max_length=1)
+
+    @property
+    def retention(self) -> ServiceLevel | None:
+        """How long the data are kept, none for as long as anybody needs them."""
+        return self.sla_properties[0] if self.sla_properties else None
 
 
 def read_contract(path: Path) -> OpenDataContract:

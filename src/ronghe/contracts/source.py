@@ -157,7 +157,7 @@ class Feed(Declaration):
     fills canonical columns the source does not send; `computed` fills them with SQL expressions over the source columns
     (all text) and `business_date`. `coordinate_system` is declared where positions are sent: one that is guessed may be
     600 metres off. A delivery with more than `max_quarantined_pct` of its records
-    in quarantine is stopped as a whole.
+    in quarantine is stopped as a whole. What was delivered is kept for `retention_days` of business time.
     """
 
     id: str
@@ -180,6 +180,7 @@ class Feed(Declaration):
     transport: Transport | None = None
     frequency_days: int = Field(default=1, ge=1)
     lateness_days: int = Field(default=7, ge=0)
+    retention_days: int | None = Field(default=None, ge=1)
     max_quarantined_pct: float = Field(default=20, ge=0, le=100)
     refuse: tuple[str, ...] = ()
     constants: dict[str, str] = Field(default_factory=dict)
@@ -257,6 +258,7 @@ def read_feed(path: Path, source: Source) -> Feed:
             **contract.description.model_dump(),
             "description": record.description,
             "grain": record.data_granularity_description,
+            "retention_days": contract.retention.value if contract.retention else None,
             "columns": [_column_map(column, path) for column in record.properties],
         },
         path,

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from ronghe.contracts.base import ContractError, Declaration, validated
 from ronghe.contracts.gate import GatePolicy
-from ronghe.contracts.odcs import Grade, LogicalType, Property, TypeOptions, custom_values, read_contract
+from ronghe.contracts.odcs import Grade, LogicalType, Property, ServiceLevel, TypeOptions, custom_values, read_contract
 
 Layer = Literal["raw", "std", "fused", "safe", "mart", "meta"]
 Zone = Literal["restricted", "open"]
@@ -67,8 +67,19 @@ class Tokenise(Declaration):
     purpose: str | None = None
 
 
+class Retention(Declaration):
+    """For how many days of business time a table keeps its rows, counted from the day in one of its columns."""
+
+    days: int
+    day_column: str
+
+
 class Column(Declaration):
-    """A canonical column. `codes` names a code set, `check` a named check, `unit` a UCUM or ISO 4217 unit."""
+    """A canonical column. `codes` names a code set, `check` a named check, `unit` a UCUM or ISO 4217 unit.
+
+    `filled_from` is a SQL expression over the table's other columns that gives the value where there is none, in rows
+    written before and in rows to come. That is the plan by which a column gets another name, type or unit.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str
@@ -84,6 +95,7 @@ class Column(Declaration):
     check: str | None = None
     not_after_delivery: bool = False
     tokenise: Tokenise | None = None
+    filled_from: str | None = None
 
 
 class Table(Declaration):
@@ -112,6 +124,12 @@ class Table(Declaration):
     crosses: str | None = None
     counts: Counted | None = None
     gate: GatePolicy | None = None
+    retention: Retention | None = None
+
+    @property
+    def tokenised(self) -> tuple[Column, ...]:
+        """The columns that hold keyed tokens of persons, cards or devices."""
+        return tuple(column for column in self.columns if column.tokenise)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -165,9 +183,18 @@ def read_table(path: Path) -> Table:
             "grain": record.data_granularity_description,
             "columns": [_column(column, path) for column in record.properties],
             "primary_key": [key.name for key in keys],
+            "retention": _retention(contract.retention, path),
         },
         path,
     )
+
+
+def _retention(level: ServiceLevel | None, path: Path) -> dict[str, Any] | None:
+    if level is None:
+        return None
+    if level.element is None:
+        raise ContractError(f"{path}: slaProperties: `element` must name the column with the day a row is kept from")
+    return {"days": level.value, "day_column": level.element}
 
 
 def _column(column: Property, path: Path) -> dict[str, Any]:

@@ -76,8 +76,10 @@ def match_names(records: DataFrame, known: DataFrame) -> DataFrame:
     """
     trader = F.max(F.coalesce(F.col("organisation_kind_code") == "sole_trader", F.lit(False))).alias("trader")
     companies = known.groupBy("organisation_id").agg(trader).where(~F.col("trader")).select("organisation_id")
+    # Most records of an organisation bear the same name, and finding its core is what costs.
+    names = known.where(~F.col("uscc").like(_SOLE_TRADER_CODE)).select("organisation_id", "uscc", "organisation_name")
     bearers = (
-        known.where(~F.col("uscc").like(_SOLE_TRADER_CODE))
+        names.distinct()
         .select("organisation_id", "uscc", organisation_core_name(F.col("organisation_name")).alias("borne_core"))
         .where(F.col("borne_core").isNotNull())
         .distinct()

@@ -1,4 +1,4 @@
-"""Delimited text (RFC 4180 with a free delimiter), read strictly by Python's `csv`.
+"""Delimited text (RFC 4180 with a free delimiter), read strictly by Python's `csv`, or by Arrow where it is plain.
 
 What a record is:
 
@@ -10,7 +10,7 @@ What a record is:
   cell too long) is most likely a stray quote: its first line is a torn record and reading resumes at its second line,
   so that one quote does not swallow the records after it. Resuming has a budget, so that a hostile file costs linear
   time; beyond it the lines swallowed are one torn record.
-- A cell with undecodable bytes or a NUL: null, `undecodable`. A NUL in the header: the file is no CSV.
+- A cell with undecodable bytes, U+FFFD or a NUL: null, `undecodable`. A NUL in the header: the file is no CSV.
 - A cell over `max_field_characters`: null, `oversized`. A line over 4 MiB (or that limit, if it is higher) is skipped
   unread: `oversized`, all cells null.
 """
@@ -26,7 +26,15 @@ from typing import cast
 import pyarrow as pa
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest.encodings import UNDECODABLE, decoded_blocks, find_encoding, line_blocks, nothing_familiar
+from ronghe.ingest.encodings import (
+    REPLACEMENT,
+    UNDECODABLE,
+    decoded_blocks,
+    find_encoding,
+    line_blocks,
+    nothing_familiar,
+)
+from ronghe.ingest.plain_csv import PlainBlocks
 from ronghe.ingest.records import (
     BINARY,
     OVERSIZED,
@@ -44,7 +52,7 @@ from ronghe.ingest.records import (
 
 RECORD_CHARACTERS = 4 << 20
 NUL = "\0"
-_BAD = re.compile(f"[{NUL}\ud800-\udfff]")
+_BAD = re.compile(f"[{NUL}{REPLACEMENT}\ud800-\udfff]")
 
 Row = list[str | None]
 
@@ -71,13 +79,21 @@ def open_csv(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tuple
         places = positions(path, header, columns, refuse)
         width = len(header)
     parser = _Parser(reader, width, places, limit, lenient=not encoding.strict, refuses=bool(refuse))
-    return RecordStream(_read(blocks, parser, Batches(columns, places)), columns, encoding.name)
+    plain = PlainBlocks(reader.delimiter, width, places, reader.max_field_characters, limit)
+    return RecordStream(_read(blocks, plain, parser, Batches(columns, places)), columns, encoding.name)
 
 
-def _read(blocks: Iterator[list[str]], parser: "_Parser", batches: Batches) -> Iterator[pa.RecordBatch]:
+def _read(
+    blocks: Iterator[list[str]], plain: PlainBlocks, parser: "_Parser", batches: Batches
+) -> Iterator[pa.RecordBatch]:
     """Yield the records of blocks of lines."""
     for lines in blocks:
-        yield from batches.add(*parser.parse(lines), characters=sum(map(len, lines)))
+        characters = sum(map(len, lines))
+        if not parser.waits and (cells := plain.read(lines)) is not None:
+            parser.passed(characters)
+            yield from batches.add_columns(cells, characters)
+        else:
+            yield from batches.add(*parser.parse(lines), characters=characters)
     yield from batches.add(*parser.parse([], final=True), characters=0)
     yield from batches.rest()
 
@@ -141,6 +157,15 @@ class _Parser:
         self._carry: list[str] = []
         self._seen = 0
         self._reread = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a record goes on in the next block."""
+        return bool(self._carry)
+
+    def passed(self, characters: int) -> None:
+        """Count what another reader has read: the budget of reading again follows from the whole file."""
+        self._seen += characters
 
     def parse(self, lines: list[str], *, final: bool = False) -> tuple[list[Row], dict[int, str]]:
         """Return the records that the lines complete, and defects by place among them."""
@@ -233,9 +258,9 @@ class _Parser:
                 rows[place] = known + [None] * (self._width - len(known))
 
     def _has_bad(self, lines: list[str]) -> bool:
-        """Tell whether lines hold anything that did not decode; a strict encoding leaves only NUL."""
+        """Tell whether lines hold anything that did not decode; a strict encoding leaves only NUL and U+FFFD."""
         text = "".join(lines)
-        return NUL in text or (self._lenient and UNDECODABLE.search(text) is not None)
+        return NUL in text or REPLACEMENT in text or (self._lenient and UNDECODABLE.search(text) is not None)
 
     def _mend_cells(self, rows: list[Row], defects: dict[int, str]) -> None:
         """Null the cells that are too long or did not decode."""

@@ -13,8 +13,8 @@
   names as a column, becomes compact JSON text.
 - Names that the contract neither declares nor refuses reject the file, unless the reader says `extra: ignore`. A
   declared name may be missing, but not all of them in all records.
-- A record that has a name twice is `torn`, all cells null. A cell with an undecodable byte, a lone surrogate or a NUL
-  is null, `undecodable`; one over `max_field_characters` is null, `oversized`.
+- A record that has a name twice is `torn`, all cells null. A cell with an undecodable byte, a lone surrogate, U+FFFD
+  or a NUL is null, `undecodable`; one over `max_field_characters` is null, `oversized`.
 
 ijson is not used: it reads numbers as values, and loses the digits they were written with.
 """
@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from ronghe.contracts.base import ContractError
 from ronghe.contracts.source import Reader
-from ronghe.ingest.encodings import decoded_blocks, find_encoding, line_blocks
+from ronghe.ingest.encodings import REPLACEMENT, decoded_blocks, find_encoding, line_blocks
 from ronghe.ingest.records import (
     OVERSIZED,
     TORN,
@@ -49,7 +49,7 @@ BLOCK_RECORDS = 2_000
 
 _BLANK = " \t\r\n\ufeff"
 _SOMETHING = re.compile(f"[^{_BLANK}]")
-_BAD = re.compile("[\0\ud800-\udfff]")
+_BAD = re.compile(f"[\0{REPLACEMENT}\ud800-\udfff]")
 _UNFINISHED = "Unterminated string"
 _NEAR_END = 12  # a literal or an escape that is cut is this short
 _EXPONENT = 2  # `1e+` is read as 1 as long as no digit follows

@@ -6,6 +6,7 @@
   file, since pages are unpacked as a whole.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from ronghe.contracts.source import Reader
 from ronghe.ingest import records
 from ronghe.ingest.canonical import as_text
-from ronghe.ingest.encodings import UNDECODABLE
+from ronghe.ingest.encodings import REPLACEMENT
 from ronghe.ingest.records import (
     PARQUET,
     Batches,
@@ -76,7 +77,7 @@ def _read(
     yield from batches.rest()
 
 
-_BAD = UNDECODABLE
+_BAD = re.compile(f"[{REPLACEMENT}\ud800-\udfff]")
 
 
 def _texts(column: pa.Array) -> list[str | None]:

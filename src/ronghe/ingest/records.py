@@ -281,9 +281,21 @@ class Batches:
             characters: about how much text the rows hold.
         """
         if rows:
-            self._blocks.append(self._arrays(rows, defects))
-            self._waiting += len(rows)
-            self._characters += characters
+            self._hold(self._arrays(rows, defects), characters)
+        yield from self._due()
+
+    def add_columns(self, cells: Sequence[pa.Array], characters: int) -> Iterator[pa.RecordBatch]:
+        """Take whole records as columns of text, of the kept columns in their order; see `add`."""
+        if cells and len(cells[0]):
+            self._hold([*self._numbered(len(cells[0])), *cells], characters)
+        yield from self._due()
+
+    def _hold(self, block: list[pa.Array], characters: int) -> None:
+        self._blocks.append(block)
+        self._waiting += len(block[0])
+        self._characters += characters
+
+    def _due(self) -> Iterator[pa.RecordBatch]:
         if self._waiting >= BATCH_RECORDS or self._characters >= BATCH_CHARACTERS:
             yield from self.rest()
 
@@ -296,15 +308,16 @@ class Batches:
 
     def _arrays(self, rows: Sequence[Sequence[str | None]], defects: Mapping[int, str]) -> list[pa.Array]:
         """Return the columns of a block of rows."""
-        first = self._records + 1
-        self._records += len(rows)
-        found = [defects.get(place) for place in range(len(rows))] if defects else None
+        numbers, whole = self._numbered(len(rows))
+        found = pa.array([defects.get(place) for place in range(len(rows))], pa.string()) if defects else whole
         cells = list(zip(*rows, strict=True))
-        return [
-            pa.array(range(first, first + len(rows)), pa.int64()),
-            pa.nulls(len(rows), pa.string()) if found is None else pa.array(found, pa.string()),
-            *(pa.array(cells[place], pa.string()) for place in self._places),
-        ]
+        return [numbers, found, *(pa.array(cells[place], pa.string()) for place in self._places)]
+
+    def _numbered(self, count: int) -> tuple[pa.Array, pa.Array]:
+        """Return the next numbers, and a defect of none for each."""
+        first = self._records + 1
+        self._records += count
+        return pa.array(range(first, first + count), pa.int64()), pa.nulls(count, pa.string())
 
 
 def mend_cells(cells: list[str | None], places: Sequence[int], limit: int, bad: re.Pattern[str]) -> str | None:

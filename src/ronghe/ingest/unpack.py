@@ -2,7 +2,7 @@
 
 - GZIP is known by its first bytes. A ZIP archive is opened only where the reader names a `member`.
 - Nothing is unpacked under a name that stands in an archive. An archive with a name that leads out of it (`..`, an
-  absolute path) is refused as a whole, as is one with an encrypted member or the member twice.
+  absolute path) or with a link is refused as a whole, as is one with an encrypted member or the member twice.
 - Names without the UTF-8 flag are read as GB18030 where they are that, as Chinese systems write them.
 - What is unpacked is counted as it comes, whatever the archive says about itself: more than 4 GiB, or more than 64 MiB
   at over 200 times the packed size, reject the file. (DEFLATE reaches 1,032 times; text tables reach 10 to 40.)
@@ -10,6 +10,7 @@
 
 import errno
 import gzip
+import stat
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -84,7 +85,7 @@ def _unzip(path: Path, kind: str, member: str, target: Path) -> None:
         )
     with zipfile.ZipFile(path) as archive:
         members = [(_name(info), info) for info in archive.infolist()]
-        _refuse_unsafe(path, [name for name, _ in members])
+        _refuse_unsafe(path, [name for name, _ in members], links=any(map(_is_link, archive.infolist())))
         found = [info for name, info in members if name == member]
         if len(found) != 1:
             said = "twice" if found else f"not; it has {listed([n for n, info in members if not info.is_dir()])}"
@@ -110,18 +111,23 @@ def _name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/")
 
 
-def _refuse_unsafe(path: Path, names: list[str]) -> None:
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    """Tell whether a member is a symbolic link, as archives made on Unix say in the upper half of its attributes."""
+    return stat.S_ISLNK(info.external_attr >> 16)
+
+
+def _refuse_unsafe(path: Path, names: list[str], *, links: bool) -> None:
     """Look at the names in an archive.
 
     Raises:
-        RejectedFile: one leads out of the archive, or there are too many.
+        RejectedFile: one leads out of the archive or is a link, or there are too many.
     """
     if len(names) > MEMBERS:
         raise RejectedFile("too_large", f"{path.name} has {len(names):,} members; {MEMBERS:,} are allowed")
-    if any(name.startswith("/") or name[1:2] == ":" or ".." in name.split("/") for name in names):
+    if links or any(name.startswith("/") or name[1:2] == ":" or ".." in name.split("/") for name in names):
         raise RejectedFile(
             "unsafe_archive",
-            f"{path.name} has a member whose name leads out of the archive: ask the source how it came to be",
+            f"{path.name} has a member that leads out of the archive, or is a link: ask the source how it came to be",
         )
 
 

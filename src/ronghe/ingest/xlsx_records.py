@@ -25,6 +25,7 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from ronghe.contracts.source import Reader
+from ronghe.ingest.encodings import REPLACEMENT
 from ronghe.ingest.records import (
     TORN,
     WORKBOOK,
@@ -48,7 +49,7 @@ _EXACT = 2**53
 _CELL = re.compile(rb"""<(?:\w+:)?(?:c|row)\s[^<>]*?\br\s*=\s*["']([A-Z]{0,3})([0-9]{1,7})["']""")
 # What zipfile raises on damage; an offset before the file's beginning is EINVAL.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
-_NOTHING_BAD = re.compile("(?!)")  # a workbook's text is UTF-8 and calamine has decoded it
+_BAD = re.compile(REPLACEMENT)  # a workbook's text is UTF-8 and calamine has decoded it
 
 Cell = int | float | str | bool | date | datetime | time | timedelta
 Row = list[str | None]
@@ -76,7 +77,7 @@ def _read(
         ready: list[Row] = []
         defects: dict[int, str] = {}
         for place, row in enumerate(block):
-            defect = mend_cells(row, places, cell_limit, _NOTHING_BAD) if row else TORN
+            defect = mend_cells(row, places, cell_limit, _BAD) if row else TORN
             ready.append(row or [None] * width)
             if defect:
                 defects[place] = defect

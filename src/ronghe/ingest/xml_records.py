@@ -10,7 +10,7 @@
 - A file that ends before its root does is cut, and that shows as one last `torn` record, wherever the cut is: inside a
   record (with the cells before the cut one, unless the feed refuses a column) or between two.
 - Markup that is wrong in any other way rejects the file, also when an undecodable byte is what breaks it. In text, such
-  a byte makes the cell null and the record `undecodable`.
+  a byte makes the cell null and the record `undecodable`; so does U+FFFD.
 - Memory is bounded: records are freed as they are read, and 16 Mi characters without the end of a record reject the
   file. (libxml2 itself stops at 10 MB of text in one element and at depth 256.)
 """
@@ -24,7 +24,7 @@ import pyarrow as pa
 from lxml import etree
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest.encodings import UNDECODABLE, decoded_blocks, find_encoding
+from ronghe.ingest.encodings import REPLACEMENT, UNDECODABLE, decoded_blocks, find_encoding
 from ronghe.ingest.records import (
     TORN,
     Batches,
@@ -40,7 +40,7 @@ TAIL_CHARACTERS = 1 << 12
 
 # Lone surrogates are no XML; this noncharacter is, and no real text holds it.
 _MARKER = "\ufdd0"
-_BAD = re.compile(_MARKER)
+_BAD = re.compile(f"[{_MARKER}{REPLACEMENT}]")
 _BEFORE_ROOT = re.compile(r"(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _ROOT = re.compile(r"<([^\s<>/!?&]+)")
 _REFUSED = -1

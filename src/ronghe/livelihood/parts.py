@@ -8,8 +8,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ronghe.contracts import ContractError
+from ronghe.contracts.gate import GRAIN_CODE, SUPPRESSED
 from ronghe.job import Days
 from ronghe.lake import Lake, Part, code_version, digest
+from ronghe.ledger import accepted_states
 from ronghe.privacy import gate
 
 AUDIT = "meta.gate_audit"
@@ -42,7 +44,9 @@ class GatedMart(Mart):
         return AUDIT
 
 
-def due_parts(lake: Lake, mart: Mart, rows: DataFrame, basis: str, days: Days | None) -> dict[str, str]:
+def due_parts(
+    lake: Lake, mart: Mart, rows: DataFrame, basis: str, days: Days | None, gone: DataFrame | None = None
+) -> dict[str, str]:
     """Return the parts whose rows, or whatever else they are built from, changed since they were built.
 
     Args:
@@ -51,19 +55,26 @@ def due_parts(lake: Lake, mart: Mart, rows: DataFrame, basis: str, days: Days | 
         rows: accepted rows it is built from, with `part_column` and `delivery_id`.
         basis: hash of everything else the mart is built from.
         days: parts to look at; none for all.
+        gone: rows of deliveries that were restated since; a part that has no other rows is emptied.
 
     Returns:
-        The state of each due part by its value (a date as text): a hash of its deliveries, the basis and the code.
+        The state of each due part by its value (a date as text): a hash of its deliveries' states, the basis and code.
     """
     contract = lake.catalogue.table(mart.table_id).fingerprint()
     found = rows.groupBy(F.col(mart.part_column).cast("string").alias("part")).agg(
         F.array_sort(F.collect_set("delivery_id")).alias("deliveries")
     )
-    behind = {row["part"]: digest(row["deliveries"], basis, contract, code_version()) for row in found.collect()}
+    states = accepted_states(lake)
+    behind = {
+        row["part"]: digest([states.get(one, one) for one in row["deliveries"]], basis, contract, code_version())
+        for row in found.collect()
+    }
     built: dict[str, set[str]] = defaultdict(set)
     for row in lake.rows(mart.trail, ["table_name", "part", "state"]).to_pylist():
         if row["table_name"] == mart.table_id:
             built[row["part"]].add(row["state"])
+    emptied = digest([], basis, contract, code_version())
+    behind |= {part: emptied for part in _parts(mart, gone) if part not in behind and part in built}
     asked = {day.isoformat() for day in days.list()} if days else set(behind)
     # States are numbered, so that one that comes back after another is built again.
     return {
@@ -71,6 +82,14 @@ def due_parts(lake: Lake, mart: Mart, rows: DataFrame, basis: str, days: Days | 
         for part, content in sorted(behind.items())
         if part in asked and digest(len(built[part]), content) not in built[part]
     }
+
+
+def _parts(mart: Mart, rows: DataFrame | None) -> list[str]:
+    """Return the parts that rows are of."""
+    if rows is None:
+        return []
+    found = rows.select(F.col(mart.part_column).cast("string").alias("part")).distinct().collect()
+    return [row["part"] for row in found]
 
 
 def build_gated(lake: Lake, mart: GatedMart, contributions: DataFrame, due: dict[str, str]) -> int:
@@ -97,12 +116,16 @@ def build_gated(lake: Lake, mart: GatedMart, contributions: DataFrame, due: dict
     scope = sorted(due.items())
     lake.replace(mart.table_id, published, lake.fingerprint(mart.table_id, scope), part)
     states = lake.spark.createDataFrame(list(due.items()), "part STRING, state STRING")
-    trail = (
+    shown = (
         gate.audit(assigned, policy, by=mart.part_column)
-        .withColumns({"part": F.col(mart.part_column).cast("string"), "table_name": F.lit(mart.table_id)})
-        .withColumn("minimum_count", F.lit(policy.minimum_count))
+        .withColumn("part", F.col(mart.part_column).cast("string"))
         .withColumnsRenamed({"cells": "cell_count", "records": "record_count"})
-        .join(F.broadcast(states), "part")
+    )
+    # A part without any row has a line too.
+    trail = (
+        states.join(shown, "part", "left")
+        .fillna({GRAIN_CODE: SUPPRESSED, "cell_count": 0, "record_count": 0})
+        .withColumns({"table_name": F.lit(mart.table_id), "minimum_count": F.lit(policy.minimum_count)})
     )
     lake.append(AUDIT, trail, lake.fingerprint(AUDIT, [mart.table_id, scope]))
     assigned.unpersist()

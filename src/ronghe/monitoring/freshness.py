@@ -13,10 +13,10 @@ from typing import Any
 from ronghe.contracts import Feed
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.lake import Lake, digest
+from ronghe.ledger import accepted_events
 
 TABLE = "meta.night_input"
-_LEDGER = "meta.delivery"
-_COLUMNS = ("feed_id", "delivery_id", "event_code", "business_date", "accepted_count", "quarantined_count")
+_COLUMNS = ("feed_id", "business_date", "accepted_count", "quarantined_count")
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,12 @@ class FeedState:
 
 def feed_states(lake: Lake) -> list[FeedState]:
     """Return the state of every declared feed, none before the first delivery of any was accepted."""
-    accepted: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for row in lake.rows(_LEDGER, _COLUMNS).to_pylist():
-        if row["event_code"] == "accepted":
-            accepted[row["feed_id"]][row["delivery_id"]] = row
+    accepted: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in accepted_events(lake, *_COLUMNS):
+        accepted[row["feed_id"]].append(row)
     declared = lake.catalogue.feeds
-    days = [row["business_date"] for feed_id in declared for row in accepted[feed_id].values()]
-    return [_state(feed, accepted[feed.id].values(), max(days)) for feed in declared.values()] if days else []
+    days = [row["business_date"] for feed_id in declared for row in accepted[feed_id]]
+    return [_state(feed, accepted[feed.id], max(days)) for feed in declared.values()] if days else []
 
 
 def _state(feed: Feed, rows: Iterable[dict[str, Any]], night: date) -> FeedState:
@@ -95,13 +94,13 @@ def days_late(night: date, newest: date, frequency_days: int) -> int:
 def record_inputs(lake: Lake) -> list[FeedState]:
     """Write which feeds are in to `meta.night_input`, and return those whose state was not written yet.
 
-    The number of accepted deliveries only grows, so a night, a feed and that number name a state.
+    A night, a feed and its number of accepted deliveries name a state; restating one changes none of them.
     """
     key = ("night_date", "feed_id", "delivery_count")
     seen = {tuple(row.values()) for row in lake.rows(TABLE, key).to_pylist()}
     new = [s for s in feed_states(lake) if (s.night_date, s.feed_id, s.delivery_count) not in seen]
     if new:
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = datetime.now(UTC)
         frame = lake.spark.createDataFrame([s.row(now) for s in new], schema_ddl(lake.catalogue.table(TABLE)))
         lake.append(TABLE, frame, digest(TABLE, [(s.night_date, s.feed_id, s.delivery_count) for s in new]))
     return new

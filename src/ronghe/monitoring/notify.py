@@ -11,7 +11,9 @@ from typing import Literal
 WEBHOOK = "RONGHE_WEBHOOK_URL"
 _SECONDS = 5.0
 
-Kind = Literal["late_source", "delivery_stopped", "task_failed", "deadline_missed", "release_failed"]
+Kind = Literal[
+    "late_source", "delivery_stopped", "delivery_rejected", "task_failed", "deadline_missed", "release_failed"
+]
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from ronghe.home import Home
 from ronghe.orchestration import service
@@ -14,6 +15,12 @@ from ronghe.orchestration import service
 ENDED = ("success", "failed")
 # States of a task that a person wants to hear of.
 _TOLD = (*ENDED, "skipped", "upstream_failed", "up_for_retry")
+
+# How often the scheduler is asked after, and how long it may be unwell: on a busy machine it may miss some beats, and
+# one that died is started again.
+_ASKED_SECONDS, _STOPPED_SECONDS = 10.0, 180.0
+# How long a question may stay without an answer.
+_AWAY_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,8 @@ class TaskState:
 class Airflow:
     """One authorised connection to the home's Airflow."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
+    def __init__(self, client: httpx.Client, lives: Callable[[], bool] = lambda: True) -> None:
+        self._client, self._lives = client, lives
 
     @classmethod
     @contextmanager
@@ -50,11 +57,19 @@ class Airflow:
             if answer.is_error:
                 raise service.AirflowError(f"Airflow refuses the login ({answer.status_code}).")
             client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-            yield cls(client)
+            yield cls(client, lambda: service.state(home) is not None)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        # A question may be asked again, an order may not; a server that died is started again while its keeper lives.
+        patience = _AWAY_SECONDS if method == "GET" else 0.0
+        asked = Retrying(
+            retry=retry_if_exception_type(httpx.TransportError),
+            stop=lambda state: not self._lives() or (state.seconds_since_start or 0.0) >= patience,
+            wait=wait_fixed(1),
+            reraise=True,
+        )
         try:
-            answer = self._client.request(method, f"/api/v2{path}", **options)
+            answer = asked(self._client.request, method, f"/api/v2{path}", **options)
         except httpx.TransportError as error:
             raise service.AirflowError(
                 f"Airflow answers no more ({type(error).__name__}). Start it with `ronghe up` and run again; what was "
@@ -72,7 +87,7 @@ class Airflow:
         else:
             self._call("POST", "/pools", json=body)
 
-    def await_dags(self, dag_ids: set[str], seconds: float = 60) -> None:
+    def await_dags(self, dag_ids: set[str], seconds: float = 180) -> None:
         """Wait until Airflow has read the DAGs.
 
         Raises:
@@ -138,12 +153,20 @@ class Airflow:
         found = self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return [TaskState(dag_id, t["task_id"], t["state"] or "waiting", t["duration"]) for t in found]
 
+    def _schedules(self) -> bool:
+        """Say whether the scheduler reported within Airflow's own patience of half a minute."""
+        return bool((self._call("GET", "/monitor/health").get("scheduler") or {}).get("status") == "healthy")
+
     def follow(self, runs: list[tuple[str, str]], report: Callable[[TaskState], None]) -> set[str]:
         """Watch runs, given by DAG and run id, until all have ended; report each task when it ends.
 
         Returns:
             The DAGs of which a run failed.
+
+        Raises:
+            AirflowError: Airflow answers no more, or its scheduler has stopped, so that no run would ever end.
         """
+        well = time.monotonic()
         told: set[tuple[str, str, str]] = set()
         waiting, failed = list(runs), set()
         while waiting:
@@ -157,5 +180,12 @@ class Airflow:
                 if state in ENDED:
                     waiting.remove((dag_id, run_id))
                     failed |= {dag_id} if state == "failed" else set()
+            if time.monotonic() - well > _ASKED_SECONDS and self._schedules():
+                well = time.monotonic()
+            if time.monotonic() - well > _STOPPED_SECONDS:
+                raise service.AirflowError(
+                    "Airflow's scheduler has stopped. Start it with `ronghe up` and run again; what was done stays "
+                    "done."
+                )
             time.sleep(0.5)
         return failed

@@ -9,17 +9,34 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
+
+from cryptography.fernet import Fernet
 
 from ronghe import engine
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
-from ronghe.processes import ServiceState, end_service, listening, load_state, save_state, secret_file
+from ronghe.orchestration import login
+from ronghe.orchestration.servers import SERVERS
+from ronghe.processes import (
+    ServiceState,
+    alive,
+    began,
+    children,
+    end_service,
+    listening,
+    load_state,
+    save_state,
+    secret_file,
+)
 
-USER = "admin"
-_START_SECONDS = 120
-_READY_PATHS = ("metadatabase", "scheduler", "dag_processor")
+USER = login.OPERATOR
+_START_SECONDS = 600
+_READY_PATHS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+# How long a server that died has to be started again and be well.
+_HEAL_SECONDS = 120
 
 
 class AirflowError(RuntimeError):
@@ -34,6 +51,7 @@ def port() -> int:
 def environment(home: Home) -> dict[str, str]:
     """Return the environment Airflow runs in: no examples, no reports home, few workers, loopback only."""
     code = builtin_folder()
+    address = os.environ.get("RONGHE_AIRFLOW_URL", f"http://localhost:{port()}")
     own = {
         "AIRFLOW_HOME": str(home.service / "airflow"),
         **_database(home),
@@ -44,21 +62,25 @@ def environment(home: Home) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_password_file(home)),
+        "AIRFLOW__CORE__FERNET_KEY": secret_file(home.service / "airflow.fernet_key", Fernet.generate_key().decode()),
+        **login.environment(_password_file(home), address),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://localhost:{port()}/execution/",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port()),
-        "AIRFLOW__API__BASE_URL": os.environ.get("RONGHE_AIRFLOW_URL", f"http://localhost:{port()}"),
+        "AIRFLOW__API__BASE_URL": address,
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__EXPOSE_CONFIG": "False",
         "AIRFLOW__API__SECRET_KEY": _secret(home, "api_secret"),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home, "jwt_secret"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.logs / "airflow"),
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o750",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o640",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+        # What a scheduler that died had queued is taken up by the one started after it.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
         "AIRFLOW_CONN_SPARK_CONNECT": json.dumps(
             {"conn_type": "spark_connect", "host": "localhost", "port": _engine_port(home)}
         ),
@@ -113,7 +135,7 @@ def state(home: Home) -> ServiceState | None:
 
 
 def up(home: Home) -> ServiceState:
-    """Start Airflow, or return the one that runs with the same settings.
+    """Start Airflow, or return the one that runs whole and with the same settings.
 
     Raises:
         AirflowError: its port is busy, or it does not come up.
@@ -126,10 +148,30 @@ def up(home: Home) -> ServiceState:
         relevant = {k: v for k, v in settings.items() if k.startswith(("AIRFLOW", "RONGHE"))}
         config = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
         running = state(home)
-        if running and running.config == config and listening("127.0.0.1", running.port):
+        if running and running.config == config and _heals(running):
             return running
         down(home)
         return _start(home, settings, config)
+
+
+def is_whole(running: ServiceState) -> bool:
+    """Say whether all of Airflow's processes live and report that they are well.
+
+    Its health page calls a process that was killed well for half a minute more, and says nothing of the API server: a
+    report counts if it is younger than the youngest of them.
+    """
+    servers = children(running.pid)
+    return len(servers) >= len(SERVERS) and _is_well(running.port, max(began(server.pid) for server in servers))
+
+
+def _heals(running: ServiceState) -> bool:
+    """Say whether Airflow is whole, or made so in time by the process that starts its servers."""
+    deadline = time.monotonic() + _HEAL_SECONDS
+    while not is_whole(running):
+        if time.monotonic() > deadline or not alive(running.pid):
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
@@ -141,7 +183,7 @@ def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
     (home.service / "airflow").mkdir(parents=True, exist_ok=True)
     with (home.logs / "airflow.log").open("ab") as log:
         process = subprocess.Popen(
-            [command, "standalone"],
+            [sys.executable, "-m", "ronghe.orchestration.servers", command],
             env=settings,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -162,7 +204,7 @@ def become(home: Home, *arguments: str) -> NoReturn:
     home.make()
     password(home)
     settings = environment(home)
-    os.execve(_program(settings), ["airflow", *arguments], settings)
+    os.execve(_program(settings), ["airflow", *arguments, *SERVERS.get(arguments[0], ())], settings)
 
 
 def _program(settings: dict[str, str]) -> str:
@@ -173,23 +215,36 @@ def _program(settings: dict[str, str]) -> str:
 
 
 def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
-    """Wait until the database, the scheduler and the DAG processor report that they are well."""
-    import httpx
-
-    address = f"http://localhost:{port()}/api/v2/monitor/health"
+    """Wait until Airflow is well."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise AirflowError(f"Airflow ended at its start. Its log is {home.logs / 'airflow.log'}.")
-        try:
-            health = httpx.get(address, timeout=2).json()
-            if all((health.get(part) or {}).get("status") == "healthy" for part in _READY_PATHS):
-                return
-        except (httpx.HTTPError, ValueError):
-            pass
+        if _is_well(port()):
+            return
         time.sleep(0.5)
     down(home)
     raise AirflowError(f"Airflow did not come up within {_START_SECONDS} s. Its log is {home.logs / 'airflow.log'}.")
+
+
+def _is_well(at: int, since: float = 0.0) -> bool:
+    """Say whether the database and the three that work in the background report that they are well.
+
+    Args:
+        at: the port of Airflow's API.
+        since: an instant in seconds since 1970; what was reported before it does not count.
+    """
+    import httpx
+
+    try:
+        health = httpx.get(f"http://localhost:{at}/api/v2/monitor/health", timeout=5).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    found = {part: health.get(part) or {} for part in _READY_PATHS}
+    reported = [report.get(f"latest_{part}_heartbeat") for part, report in found.items()]
+    return all(report.get("status") == "healthy" for report in found.values()) and all(
+        datetime.fromisoformat(instant).timestamp() >= since for instant in reported if instant
+    )
 
 
 def down(home: Home) -> bool:

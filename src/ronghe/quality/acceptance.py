@@ -1,6 +1,6 @@
 """The last word on a delivery: conservation is counted, the checks are run, then it is accepted or stopped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
@@ -8,8 +8,10 @@ from pyspark.sql import functions as F
 
 from ronghe.contracts import Feed, Table
 from ronghe.contracts.expectations import Expectation
-from ronghe.ingest.deliveries import Delivery, Event
+from ronghe.ingest.closed import purged_ids
+from ronghe.ingest.deliveries import Delivery, Event, accepted_among
 from ronghe.job import DataStopped
+from ronghe.lake import Lake
 from ronghe.quality.checks import Result, judge
 
 FATES = ("accepted", "deduplicated", "quarantined")
@@ -49,8 +51,8 @@ def refuse_loss(deliveries: Sequence[Delivery], read: dict[str, int], fates: dic
         if sum(counts.values()) != read[delivery.delivery_id]:
             raise DataStopped(
                 f"{delivery.feed_id}: {delivery.path} has {read[delivery.delivery_id]} records and fates for "
-                f"{sum(counts.values())} ({counts}). Nothing of it is published; run the standardise task again, "
-                "and file an issue if the counts stay apart."
+                f"{sum(counts.values())} ({counts}). Nothing more is done with it; run the task again, and file an "
+                "issue if the counts stay apart."
             )
 
 
@@ -103,18 +105,27 @@ def _judge_rows(
     return judged
 
 
-def leaning(duplicate: DataFrame, stopped: Sequence[str]) -> frozenset[str]:
-    """Return the ids of deliveries of which a row was called a duplicate of a row of the given deliveries.
+def leaning(duplicate: DataFrame, quarantine: DataFrame, gone: Sequence[str]) -> frozenset[str]:
+    """Return the ids of deliveries with a row that is held for a duplicate, or the other side, of a given one's.
 
     A delivery that leans on one of those leans on the given ones too, and so on.
+
+    Args:
+        duplicate: `meta.duplicate`.
+        quarantine: `meta.quarantine`.
+        gone: ids of deliveries whose rows stand no more.
     """
     found: frozenset[str] = frozenset()
-    newest = frozenset(stopped)
+    if not gone:
+        return found
+    sides = quarantine.select("delivery_id", F.col("other_delivery_id").alias("kept_delivery_id"))
+    leans = duplicate.select("delivery_id", "kept_delivery_id").unionByName(sides)
+    newest = frozenset(gone)
     while newest:
-        rows = duplicate.where(F.col("kept_delivery_id").isin(*newest)).select("delivery_id").distinct().collect()
+        rows = leans.where(F.col("kept_delivery_id").isin(*newest)).select("delivery_id").distinct().collect()
         newest = frozenset(row["delivery_id"] for row in rows) - found
         found |= newest
-    return found - frozenset(stopped)
+    return found - frozenset(gone)
 
 
 def _rows_of(std: DataFrame, delivery_ids: Sequence[str]) -> DataFrame:
@@ -127,3 +138,35 @@ def verdict(feed: Feed, delivery: Delivery, found: Sequence[Result], counts: dic
     said = "; ".join(str(result) for result in (stopping or found)) or None
     event = "stopped" if stopping else "accepted"
     return Event(delivery, event, feed.version, counts={"read": read, **counts}, reason=said)
+
+
+def consequences(
+    lake: Lake, claimed: Sequence[Delivery], gone: Sequence[Delivery], newer: Mapping[str, str]
+) -> list[Event]:
+    """Return what follows for other deliveries from verdicts on some.
+
+    Args:
+        lake: read for the ledger and for who leans on whom.
+        claimed: what the verdicts are on.
+        gone: deliveries whose rows stand no more: those that were restated, and those that were stopped.
+        newer: id of the delivery that restates them, by the path of those that were restated.
+
+    Returns:
+        `superseded` for each that was restated, `reopened` for each that leans on one that is gone: a row that was a
+        duplicate of another, or contradicted it, may stand now.
+    """
+    versions = {feed.id: feed.version for feed in lake.catalogue.feeds.values()}
+
+    def event(delivery: Delivery, code: str, said: str) -> Event:
+        return Event(delivery, code, versions[delivery.feed_id], reason=said)
+
+    found = [
+        event(d, "superseded", f"delivery {newer[d.path]} of the same name restates it")
+        for d in gone
+        if d.path in newer
+    ]
+    ids = leaning(lake.read("meta.duplicate"), lake.read("meta.quarantine"), [d.delivery_id for d in gone])
+    told = "it leans on a delivery that was restated or stopped; it is standardised again"
+    # What was purged cannot be standardised again; its rows stand as they are.
+    known = {d.delivery_id for d in claimed} | purged_ids(lake)
+    return found + [event(d, "reopened", told) for d in accepted_among(lake, ids) if d.delivery_id not in known]

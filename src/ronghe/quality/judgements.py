@@ -42,7 +42,7 @@ def record(lake: Lake, judgement: Judgement) -> bool:
     """Write a judgement, once however often it is recorded; say whether it was not there yet."""
     if lake.is_done(TRAIL, judgement.state):
         return False
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = datetime.now(UTC)
     version = lake.catalogue.table(judgement.table_id).version
     rows = [_row(judgement, result, version, now) for result in judgement.results]
     frame = lake.spark.createDataFrame(rows, schema_ddl(lake.catalogue.table(TRAIL)))

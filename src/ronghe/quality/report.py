@@ -17,8 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.classification import grade_of
 from ronghe.contracts.expectations import Expectation
-from ronghe.ingest.deliveries import LEDGER
 from ronghe.lake import Lake
+from ronghe.ledger import ACCEPTED, LEDGER, last_events
 from ronghe.quality.judgements import TRAIL
 from ronghe.quality.words import in_words
 
@@ -203,8 +203,8 @@ def _observed(check: Expectation, value: float | None, table: Table) -> str:
 def _delivery_trend(events: Iterable[dict[str, Any]]) -> tuple[Point, ...]:
     """Return the share of records in quarantine by business day, of deliveries that were accepted or stopped."""
     days: dict[date, Counter[str]] = defaultdict(Counter)
-    for row in events:
-        if row["event_code"] in ("accepted", "stopped"):
+    for row in last_events(events).values():
+        if row["event_code"] in (*ACCEPTED, "stopped"):
             names = ("accepted_count", "deduplicated_count", "quarantined_count")
             days[row["business_date"]].update({name: row[name] or 0 for name in names})
             days[row["business_date"]]["stopped"] += row["event_code"] == "stopped"

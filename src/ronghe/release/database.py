@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ronghe.contracts import Catalogue, Column, ContractError, Extract, Table
 from ronghe.contracts.extract import ExtractTable
+from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.job import JobFailed
 from ronghe.release.descriptor import released_columns, resource_path
@@ -70,12 +71,15 @@ def load(url: str, extract: Extract, catalogue: Catalogue, package: Path, releas
                 if _loaded(connection, marker) == release_id:
                     return False
                 _prepare(connection, metadata, marker)
+                crash_point(f"release.{extract.id}:emptied")
                 # Tables that others refer to come first.
                 for target in (table for table in metadata.sorted_tables if table in items):
                     _fill(connection, target, extract, items[target], catalogue, package)
                 connection.execute(marker.delete())
                 loaded = {"extract_id": extract.id, "release_id": release_id, "loaded_at": datetime.now(UTC)}
                 connection.execute(marker.insert(), loaded)
+                crash_point(f"release.{extract.id}:filled")
+            crash_point(f"release.{extract.id}:loaded")
         finally:
             engine.dispose()
     except sa.exc.SQLAlchemyError as error:

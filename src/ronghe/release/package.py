@@ -138,6 +138,7 @@ def stage(lake: Lake, extract: Extract, basis: str) -> Staged:
         groups = sorted_groups(snapshots[table.id], table, columns, folder / "spill")
         rows[table.id] = write_files(groups, arrow_schema(columns), paths)
         shutil.rmtree(folder / "spill")
+        crash_point(f"release.{extract.id}:half")
     crash_point(f"release.{extract.id}:staged")
     facts = {path: file_facts(folder / path) for path in _files(folder)}
     package = datapackage(extract, lake.catalogue, facts)
@@ -191,11 +192,12 @@ def put_up(lake: Lake, staged: Staged, past: list[Row], record: Callable[[Lake, 
         "manifest": canonical(staged.manifest),
         "row_count": sum(table["rows"] for table in staged.manifest["tables"]),
         "byte_count": sum(file["bytes"] for file in staged.manifest["files"]),
-        "recorded_at": datetime.now(UTC).replace(tzinfo=None),
+        "recorded_at": datetime.now(UTC),
     }
     record(lake, row)
     crash_point(f"release.{extract.id}:recorded")
     _point(folder, row)
+    crash_point(f"release.{extract.id}:pointed")
     lake.accesses.written[f"release.{extract.id}"] = int(row["release_number"])
     _prune(folder, [*past, row], extract.keep)
 
@@ -220,6 +222,7 @@ def _point(folder: Path, row: Row) -> None:
         return
     beside = folder / ".current.json.tmp"
     beside.write_text(text, "utf-8")
+    crash_point(f"release.{row['extract_id']}:beside")
     beside.replace(path)
 
 

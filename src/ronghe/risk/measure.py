@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 
 from ronghe.contracts import Catalogue
 from ronghe.contracts.index import IndexSource, RiskIndex
-from ronghe.ingest.deliveries import LEDGER, accepted_rows
+from ronghe.ingest.deliveries import accepted_rows
 from ronghe.lake import Lake
+from ronghe.ledger import accepted_events
 
 REGION, CITY = "region", "city"
 
@@ -68,9 +69,9 @@ def _deliveries(lake: Lake, indices: Sequence[RiskIndex]) -> tuple[set[tuple[dat
     kept = {name for index in indices for name in index.carried}
     own: set[tuple[date, str]] = set()
     carried: set[tuple[date, str]] = set()
-    for event in lake.rows(LEDGER, ["delivery_id", "event_code", "feed_id", "business_date"]).to_pylist():
+    for event in accepted_events(lake, "feed_id", "business_date"):
         table = targets.get(event["feed_id"])
-        if event["event_code"] == "accepted" and table in read:
+        if table in read:
             (carried if table in kept else own).add((period_end(event["business_date"]), event["delivery_id"]))
     return own, carried
 

@@ -5,6 +5,7 @@ line in quarantine with all its reasons, or a duplicate of a row that stands.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -39,11 +40,10 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
 
     Returns:
         One row per record: the target's canonical columns (tokens not made yet), `business_date`, `reasons` (array,
-        empty for a right record) and `record` (the record as JSON).
+        empty for a right record) and `record` (a wrong record as JSON, null for a right one).
     """
     table = catalogue.table(feed.target)
     frame = raw.join(F.broadcast(deliveries), "delivery_id").withColumn("source_code", F.lit(feed.source_code))
-    frame = frame.withColumn("record", F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns))))
     frame = _with_texts(frame, feed)
     frame = _with_codes(frame, feed, table, catalogue)
     frame = frame.withColumns({name: _typed(name, column, feed, table) for name, column in _filled(feed).items()})
@@ -51,12 +51,19 @@ def judge(raw: DataFrame, deliveries: DataFrame, feed: Feed, catalogue: Catalogu
     frame = frame.withColumns(empty) if empty else frame
     # Judged before positions move: half a position cannot be moved, and is not badly written.
     frame = frame.withColumn("reasons", _reasons(feed, table))
+    # Of wrong records only: nobody reads those of right ones, and they cost more than all the rest.
+    frame = frame.withColumn("record", F.when(F.size("reasons") > 0, as_read(feed)))
     if system := feed.coordinate_system:
         for longitude, latitude in _positions(table):
             frame = with_wgs84(frame, longitude, latitude, system)
     # A table may keep the business day for itself.
     kept = dict.fromkeys((*table.column_names, "business_date"))
     return frame.select(*kept, "reasons", "record")
+
+
+def as_read(feed: Feed) -> Column:
+    """Return a raw record as JSON."""
+    return F.to_json(F.struct(*(quoted(raw_column(c.name)) for c in feed.columns)))
 
 
 def _positions(table: Table) -> list[tuple[str, str]]:
@@ -171,11 +178,21 @@ def _breach(reason: str, predicate: str) -> Column:
     return F.when(broken, F.lit(reason))
 
 
-def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> DataFrame:
+def with_tokens(
+    right: DataFrame, feed: Feed, table: Table, keys: KeyStore, keyless_until: date | None = None
+) -> DataFrame:
     """Replace identifiers by keyed tokens, as the table's contract declares.
 
-    A card's key is the random key of its service day. A record later than the feed's lateness window gets a key of its
-    day and delivery: it changes counts, and pairs with nothing delivered in time (guard rail 3).
+    A card's key is the random key of its service day. A record later than the feed's lateness window, or of a day whose
+    key was destroyed, gets a key of its day and delivery: it changes counts, and pairs with nothing delivered in time
+    (guard rail 3).
+
+    Args:
+        right: rows without reasons, with identifiers.
+        feed: the feed's contract.
+        table: the target's contract.
+        keys: where token keys are kept.
+        keyless_until: last service day whose key was destroyed.
     """
     frame = right
     for column in table.columns:
@@ -184,33 +201,82 @@ def with_tokens(right: DataFrame, feed: Feed, table: Table, keys: KeyStore) -> D
         if column.tokenise.key == "purpose":
             frame = frame.withColumn("key_id", F.lit(f"purpose_{column.tokenise.purpose}"))
         else:
-            frame = frame.withColumn("key_id", _day_key(str(column.tokenise.day_column), feed.lateness_days))
+            frame = frame.withColumn(
+                "key_id", _day_key(str(column.tokenise.day_column), feed.lateness_days, keyless_until)
+            )
         key_ids = [row["key_id"] for row in frame.select("key_id").distinct().collect()]
         known = key_frame(frame.sparkSession, keys.ensure(key_ids))
         frame = tokenise(frame, column.name, "key_id", known, column.name).drop("key_id")
     return frame
 
 
-def _day_key(day_column: str, lateness_days: int) -> Column:
+def _day_key(day_column: str, lateness_days: int, keyless_until: date | None) -> Column:
     day = F.date_format(day_column, "yyyy-MM-dd")
     late = F.concat(F.lit("late_"), day, F.lit("_"), F.col("delivery_id"))
     in_time = F.date_diff("business_date", day_column) <= lateness_days
+    if keyless_until is not None:
+        in_time &= F.col(day_column) > F.lit(keyless_until)
     return F.when(in_time, F.concat(F.lit("day_"), day)).otherwise(late)
 
 
-def with_standing(right: DataFrame, present: DataFrame | None, key: tuple[str, ...]) -> DataFrame:
+def with_other_side(right: DataFrame, present: DataFrame | None, table: Table) -> DataFrame:
+    """Say of each right row which row of its business day contradicts it: equal key, other content.
+
+    Rows of one day have no order in which one could correct the other, so neither is believed.
+
+    Args:
+        right: rows without reasons, with `business_date`, `delivery_id`, `record_number`.
+        present: the table's rows of accepted deliveries of these days, with `business_date`, or none.
+        table: the table's contract.
+
+    Returns:
+        The rows with `other_delivery_id` and `other_record_number`, null where nothing contradicts.
+    """
+    key = [*table.primary_key, *({"business_date"} - set(table.primary_key))]
+    day = Window.partitionBy(*key)
+    frame = right.withColumn("own", _side(table))
+    frame = frame.withColumns({"low": F.min("own").over(day), "high": F.max("own").over(day)})
+    sides = ["low", "high"]
+    if present is not None:
+        there = present.select(*(F.col(name).alias(f"there_{name}") for name in key), _side(table).alias("there"))
+        same = reduce(lambda a, b: a & b, (F.col(name).eqNullSafe(F.col(f"there_{name}")) for name in key))
+        frame, sides = frame.join(there, same, "left"), ["there", *sides]
+    # A side that is not there has no content; a row's own content is never null.
+    other = F.coalesce(*(F.when(F.col(side)["content"] != F.col("own")["content"], F.col(side)) for side in sides))
+    named = {f"other_{name}": other[name] for name in ("delivery_id", "record_number")}
+    return frame.withColumns(named).select(*right.columns, *named)
+
+
+def _side(table: Table) -> Column:
+    """Return what a row says beside its key, as the table would hold it, and where it stands in its delivery.
+
+    Where a row came from is no content, nor is a token under the key of a day: a late one depends on the delivery.
+    """
+    content = [
+        F.col(quoted(c.name)).cast(c.physical_type).alias(c.name)
+        for c in table.columns
+        if c.name not in {*table.primary_key, *PROVENANCE} and (c.tokenise is None or c.tokenise.key == "purpose")
+    ]
+    return F.struct(F.struct(F.lit(0), *content).alias("content"), "delivery_id", "record_number")
+
+
+def with_standing(
+    right: DataFrame, present: DataFrame | None, key: tuple[str, ...], believed: Column | None = None
+) -> DataFrame:
     """Say of each right row which row stands for its key.
 
     Args:
         right: rows without reasons, with `business_date`, `delivery_id`, `record_number`.
         present: the table's rows of accepted deliveries, or none where there are none.
         key: the table's primary key; nulls count as equal.
+        believed: which rows can stand, none for all; what is said of the others means nothing.
 
     Returns:
         The rows with `kept_delivery_id` and `kept_record_number`: their own where they stand. A row that was there
         before stands; among new ones the earliest business day, delivery and position.
     """
-    order = Window.partitionBy(*key).orderBy("business_date", "delivery_id", "record_number")
+    first = [] if believed is None else [believed.desc()]
+    order = Window.partitionBy(*key).orderBy(*first, "business_date", "delivery_id", "record_number")
     frame = right.withColumns({f"first_{name}": F.first(name).over(order) for name in ("delivery_id", "record_number")})
     kept: Mapping[str, Column] = {f"kept_{name}": F.col(f"first_{name}") for name in ("delivery_id", "record_number")}
     if present is not None:

@@ -1,0 +1,1 @@
+"""What a doctor looks at: the machine, the lake, the releases. Nothing is changed, and no engine is needed."""

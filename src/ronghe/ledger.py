@@ -1,0 +1,45 @@
+"""Reading the ledger of deliveries (`meta.delivery`): a delivery stands as its last event says; no engine is needed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ronghe.lake import Lake
+
+LEDGER = "meta.delivery"
+# A delivery whose last event is one of these is accepted: by its acceptance, or by the last replay of its quarantine.
+ACCEPTED = ("accepted", "replayed")
+
+
+def last_events(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the last event of each delivery, by its id; rows need `delivery_id` and `recorded_at`."""
+    return {row["delivery_id"]: row for row in sorted(rows, key=lambda row: row["recorded_at"])}
+
+
+def accepted_events(lake: Lake, *columns: str) -> list[dict[str, Any]]:
+    """Return the last event of each delivery that is accepted and was not superseded or reopened since.
+
+    Args:
+        lake: read.
+        columns: columns of the ledger to have beside the event's own.
+    """
+    rows = lake.rows(LEDGER, list(dict.fromkeys(("delivery_id", "event_code", "recorded_at", *columns)))).to_pylist()
+    return [row for row in last_events(rows).values() if row["event_code"] in ACCEPTED]
+
+
+def accepted_states(lake: Lake) -> dict[str, str]:
+    """Return what each accepted delivery stands for in a fingerprint, by its id.
+
+    It is the id; and where records came out of quarantine since, how many are left there: its rows are others then.
+    """
+    return {
+        row["delivery_id"]: f"{row['delivery_id']}+{row['quarantined_count']}"
+        if row["event_code"] == "replayed"
+        else row["delivery_id"]
+        for row in accepted_events(lake, "quarantined_count")
+    }
+
+
+def superseded_ids(lake: Lake) -> frozenset[str]:
+    """Return the ids of deliveries that were restated; what is said of their records is over."""
+    last = last_events(lake.rows(LEDGER, ["delivery_id", "event_code", "recorded_at"]).to_pylist())
+    return frozenset(name for name, row in last.items() if row["event_code"] == "superseded")

@@ -1,0 +1,192 @@
+"""What happens to a table beside its writes: it follows its contract, loses what must go, and is kept small."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from ronghe.contracts import Catalogue, Table
+from ronghe.contracts.checks import quoted
+from ronghe.contracts.ddl import evolve_table, new_checks, raw_column
+from ronghe.contracts.evolution import (
+    REFUSED_NOW,
+    SHAPE_PROPERTY,
+    Change,
+    EvolutionRefused,
+    changes,
+    recorded_shape,
+    refuse_major,
+    refuse_version,
+    shape_of,
+)
+from ronghe.crash import crash_point
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from deltalake.schema import Field
+    from pyspark.sql import DataFrame, SparkSession
+
+# Two tasks that make one table at the same time see each other's files, or each other's metadata.
+_CONFLICTS = (
+    "DELTA_CONCURRENT",
+    "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
+    "DELTA_METADATA_CHANGED",
+    "DELTA_PROTOCOL_CHANGED",
+)
+
+
+class Overtaken(RuntimeError):
+    """Another write came between the look at a table and the write that follows from it."""
+
+
+def _conflicts(error: BaseException) -> bool:
+    """Say whether another commit came first, be it the one that makes the table."""
+    if isinstance(error, Overtaken):
+        return True
+    said = f"{getattr(error, 'getCondition', lambda: None)()} {str(error)[:200]}"
+    return any(name in said for name in _CONFLICTS)
+
+
+again_after_conflict = retry(
+    retry=retry_if_exception(_conflicts),
+    stop=stop_after_attempt(8),
+    wait=wait_random_exponential(multiplier=0.5, max=10),
+    reraise=True,
+)
+
+
+class Upkeep(ABC):
+    """The part of a lake that looks after its tables."""
+
+    catalogue: Catalogue
+
+    @property
+    @abstractmethod
+    def spark(self) -> "SparkSession":
+        """The session that reads and writes."""
+
+    @abstractmethod
+    def path(self, table_id: str) -> str:
+        """Return where a table lies."""
+
+    @abstractmethod
+    def exists(self, table_id: str) -> bool:
+        """Say whether the table was made."""
+
+    @abstractmethod
+    def read(self, table_id: str) -> "DataFrame":
+        """Return a table."""
+
+    @abstractmethod
+    def _open(self, table_id: str) -> "DeltaTable":
+        """Open a table that exists."""
+
+    def evolve(self, table_id: str, *, only_look: bool = False) -> tuple[Change, ...]:
+        """Bring a table that was made earlier under its contract as it is now; return what changed.
+
+        Columns are added, and what became optional and the limits of values are set anew. Rows written before have no
+        value in a column that was added, unless its contract says what it is filled from. What a feed's contract
+        refuses since is taken out of the records read before.
+
+        Args:
+            table_id: a table that exists.
+            only_look: say what would change, and leave the table as it is.
+
+        Raises:
+            EvolutionRefused: the contract asks for more than an addition, its version does not say that it changed, a
+                row breaks a limit that was narrowed, or a newer Ronghe made the table.
+        """
+        table, found = self.catalogue.table(table_id), self._open(table_id)
+        properties = found.metadata().configuration
+        columns = {f.name: (_sql_type(f), not f.nullable) for f in found.schema().fields}
+        refused = {raw_column(n) for f in self.catalogue.feeds.values() if f.raw_table == table_id for n in f.refuse}
+        changed = changes(
+            recorded_shape(properties, columns, table.zone),
+            shape_of(table),
+            as_read=table.layer == "raw",
+            refused=frozenset(refused),
+        )
+        refuse_major(table_id, changed)
+        # What an older Ronghe did not record about a table, it did not hold to its version either.
+        before = properties.get("ronghe.contract", "").partition("@")[2] if SHAPE_PROPERTY in properties else ""
+        refuse_version(table_id, before, table.version, changed)
+        if not only_look:
+            self._bring_up(table, changed, columns, properties)
+        return changed
+
+    def _bring_up(
+        self,
+        table: Table,
+        changed: tuple[Change, ...],
+        columns: Mapping[str, tuple[str, bool]],
+        properties: Mapping[str, str],
+    ) -> None:
+        """Do what changed to a table; whatever could fail over its rows is looked at first."""
+        checks = new_checks(table, self.catalogue.codesets, properties)
+        for name, check in checks.items():
+            if self.read(table.id).where(f"NOT ({check})").limit(1).count():
+                raise EvolutionRefused(
+                    f"{table.id}: the limit {name} was narrowed, and rows written before break it. Widen it again, or "
+                    "take those rows out first. Nothing was changed."
+                )
+        gone = {change.column: "NULL" for change in changed if change.what == REFUSED_NOW and change.column in columns}
+        if gone:
+            self.blank(table.id, gone, "true")
+            self.forget(table.id)
+        added = [change.column for change in changed if change.column in table.column_names]
+        path, codesets = self.path(table.id), self.catalogue.codesets
+        for statement in evolve_table(table, path, codesets, columns, properties, added):
+            self.spark.sql(statement).collect()
+
+    def destroy(self, table_id: str, where: str) -> None:
+        """Delete rows for good; `forget` takes them out of the older versions. A table that is not there has none.
+
+        Args:
+            table_id: the table.
+            where: predicate of the rows.
+        """
+        if self.exists(table_id):
+            self._alter(f"DELETE FROM delta.{quoted(self.path(table_id))} WHERE {where}")  # noqa: S608 - of our own
+            crash_point(f"{table_id}:destroyed")
+
+    def blank(self, table_id: str, values: Mapping[str, str], where: str) -> None:
+        """Put other values, given as SQL, in the place of some that must go; see `destroy`."""
+        if self.exists(table_id):
+            put = ", ".join(f"{quoted(name)} = {value}" for name, value in values.items())
+            self._alter(f"UPDATE delta.{quoted(self.path(table_id))} SET {put} WHERE {where}")  # noqa: S608 - of our own
+            crash_point(f"{table_id}:blanked")
+
+    @again_after_conflict
+    def _alter(self, statement: str) -> None:
+        self.spark.sql(statement).collect()
+
+    def forget(self, table_id: str) -> None:
+        """Remove every file that only older versions need, so that nobody travels back to what was destroyed.
+
+        LITE looks in the log and not into the folder: files of a write that is under way are left alone. Readers of an
+        older version fail, and succeed when they are run again.
+        """
+        if not self.exists(table_id):
+            return
+        check = "spark.databricks.delta.retentionDurationCheck.enabled"
+        self.spark.conf.set(check, "false")
+        try:
+            self.spark.sql(f"VACUUM delta.{quoted(self.path(table_id))} LITE RETAIN 0 HOURS").collect()
+        finally:
+            self.spark.conf.unset(check)
+        crash_point(f"{table_id}:forgotten")
+
+    def maintain(self, table_id: str) -> None:
+        """Compact small files, and remove files no version of the retention period needs."""
+        where = f"delta.{quoted(self.path(table_id))}"
+        self.spark.sql(f"OPTIMIZE {where}").collect()
+        self.spark.sql(f"VACUUM {where}").collect()
+
+
+def _sql_type(field: "Field") -> str:
+    """Return the type of a column of the lake as contracts write it."""
+    names = {"long": "BIGINT", "integer": "INT", "short": "SMALLINT", "byte": "TINYINT"}
+    said = str(json.loads(field.to_json())["type"])
+    return names.get(said, said.upper())

@@ -1,0 +1,107 @@
+"""The engine hangs: the task's timeout ends it, and what it had asked for is ended before anybody works again."""
+
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from ronghe import engine, sessions
+from tests.faults.victim import Victim, await_that, folder, victim_at
+
+pytestmark = pytest.mark.faults
+
+# It would write one row after minutes of work. Airflow's own timeout ends it before.
+LONG = """
+from airflow.sdk.execution_time.timeout import timeout
+from ronghe.job import run_job
+def run(ctx):
+    print("began", flush=True)
+    frame = ctx.spark.range(10**11).selectExpr(
+        "'night' AS table_name", "cast(sum(id % 7) AS string) AS part", "'late' AS state")
+    return int(ctx.lake.append("meta.mart_part", frame, "late"))
+with timeout({seconds}):
+    run_job(run, "long_job")
+"""
+NEXT = """
+from ronghe import sessions
+from ronghe.job import run_job
+{before}
+print(run_job(lambda ctx: ctx.spark.range(3).count(), "next_job"))
+"""
+UNGUARDED = "sessions.end_abandoned = lambda *_: 0"
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """Give an engine that itself ends nothing: what is ended was ended by a job."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "ABANDONED_SECONDS", 3600)
+        with victim_at(tmp_path_factory.mktemp("patient")) as found:
+            yield found
+
+
+def is_busy(victim: Victim) -> bool:
+    """Say whether the server computes: an idle one takes next to no time of its cores."""
+
+    def seconds() -> float:
+        times = psutil.Process(victim.pid).cpu_times()
+        return float(times.user + times.system)
+
+    before = seconds()
+    time.sleep(6)
+    return seconds() - before > 0.6
+
+
+def committed(victim: Victim) -> list[str]:
+    return sorted(path.name for path in (folder(victim.home) / "_delta_log").glob("*.json"))
+
+
+def test_timeout_ends_the_task_and_nothing_of_it_is_written_later(patient: Victim) -> None:
+    job = patient.begin(LONG.format(seconds=60))
+    await_that(lambda: committed(patient) or job.poll() is not None)
+    await_that(lambda: is_busy(patient))
+    patient.signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        _, said = job.communicate(timeout=240)
+        assert "AirflowTaskTimeout" in said
+        assert time.monotonic() - began < 180
+    finally:
+        patient.signal(signal.SIGCONT)
+    assert is_busy(patient), "there is nothing to be ended: the fault did not fire"
+    patient.must(NEXT.format(before=UNGUARDED))
+    assert is_busy(patient), "it would have ended without the guard too"
+    assert patient.must(NEXT.format(before="")) == "3\n"
+    await_that(lambda: not is_busy(patient), 60)
+    assert len(committed(patient)) == 1, "the task that was timed out has written"
+    assert list((patient.home.service / "sessions").iterdir()) == []
+
+
+def test_engine_itself_ends_what_a_killed_job_had_asked_for(victim: Victim) -> None:
+    victim.up()
+    job = victim.begin(LONG.format(seconds=3600))
+    await_that(lambda: committed(victim) or job.poll() is not None)
+    await_that(lambda: is_busy(victim))
+    job.kill()
+    job.communicate()
+    await_that(lambda: not is_busy(victim), sessions.ABANDONED_SECONDS + 60)
+    assert len(committed(victim)) == 1
+
+
+@pytest.mark.parametrize("guard", [True, False], ids=["", "teeth"])
+def test_engine_that_is_stuck_is_started_anew(victim: Victim, monkeypatch: pytest.MonkeyPatch, guard: bool) -> None:
+    victim.up()
+    first = victim.pid
+    if not guard:
+        monkeypatch.setattr(sessions, "answers", lambda *_: True)
+    with victim.environ():
+        victim.signal(signal.SIGSTOP)
+        try:
+            assert engine.revive_if_lost(victim.home) == guard
+        finally:
+            if not guard:
+                victim.signal(signal.SIGCONT)
+    assert (victim.pid != first) == guard
+    assert victim.must(NEXT.format(before="")) == "3\n"

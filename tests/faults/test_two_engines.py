@@ -1,0 +1,106 @@
+"""Two JVMs that write one table of a local file system: the lease lets one of them in; without it commits are lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
+
+COMMITS = 50
+# A writer in a JVM of its own: it says that it is ready, waits for the other, then appends one row a commit.
+WRITER = """
+import contextlib, sys, time
+from pathlib import Path
+from ronghe import engine
+from ronghe.home import Home
+{guard}
+name, other, root, commits = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+with engine.classic_session(Home(root)) as spark:
+    table = str(root / "restricted" / "lake" / "meta" / "counted")
+    row = spark.range(1).selectExpr(f"'{{name}}' AS writer").coalesce(1)
+    if name == "one":
+        row.limit(0).write.format("delta").save(table)
+    (root / name).touch()
+    while not (root / other).exists():
+        time.sleep(0.01)
+    for _ in range(commits):
+        row.write.format("delta").mode("append").save(table)
+"""
+NO_LEASE = "engine.lease = lambda home: contextlib.nullcontext()"
+# Between the look whether a version exists and the rename onto it lies a moment; this makes it 20 ms longer.
+SLOW_RENAME = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+int rename(const char *from, const char *to) {
+    static int (*real)(const char *, const char *);
+    if (!real) real = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+    if (strstr(to, "_delta_log/0") && !strstr(to, ".crc")) usleep(20000);
+    return real(from, to);
+}
+"""
+
+
+def begin(root: Path, name: str, other: str, guard_off: str = "", **variables: str) -> "subprocess.Popen[str]":
+    """Start a writer that waits for the file `other` before it writes."""
+    script = WRITER.format(guard=guard_off)
+    return subprocess.Popen(
+        [sys.executable, "-c", script, name, other, str(root), str(COMMITS)],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def await_ready(root: Path, writer: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 180
+    while not (root / writer.args[3]).exists():  # type: ignore[index]
+        assert writer.poll() is None, writer.communicate()[1][-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def end(*writers: "subprocess.Popen[str]") -> None:
+    for writer in writers:
+        _, said = writer.communicate(timeout=1200)
+        assert writer.returncode == 0, said[-2000:]
+
+
+def counted(root: Path) -> tuple[int, int]:
+    """Return the rows of the table and the commits in its log, but for the one that made it."""
+    table = DeltaTable(root / "restricted" / "lake" / "meta" / "counted")
+    return int(table.count()), int(table.version())
+
+
+def test_the_second_engine_is_refused_and_no_commit_is_lost(tmp_path: Path) -> None:
+    first = begin(tmp_path, "one", "go")
+    await_ready(tmp_path, first)
+    second = begin(tmp_path, "two", "go")
+    _, said = second.communicate(timeout=180)
+    assert second.returncode != 0
+    assert "Another engine writes the lake" in said
+    (tmp_path / "go").touch()
+    end(first)
+    end(begin(tmp_path, "two", "go"))
+    assert counted(tmp_path) == (2 * COMMITS, 2 * COMMITS)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to make the moment longer with")
+def test_without_the_lease_commits_are_lost(tmp_path: Path) -> None:
+    """Every append says that it succeeded, and rows are gone: a second rename took the place of the first's version."""
+    (tmp_path / "slow.c").write_text(SLOW_RENAME)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", "slow.so", "slow.c", "-ldl"], cwd=tmp_path, check=True, timeout=60)
+    slow = {"LD_PRELOAD": str(tmp_path / "slow.so")}
+    first = begin(tmp_path, "one", "two", NO_LEASE, **slow)
+    await_ready(tmp_path, first)
+    end(first, begin(tmp_path, "two", "one", NO_LEASE, **slow))
+    rows, versions = counted(tmp_path)
+    assert rows == versions < 2 * COMMITS, "no commit was lost: the fault did not fire"

@@ -1,0 +1,18 @@
+"""The benchmarks' twins still come to the rows of the stages; times are not looked at."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from bench.chains import CHAINS, measure_chain
+from bench.world import Stage
+
+RECORDS = 2_000
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=[chain[-1].name for chain in CHAINS])
+def test_twins_agree(chain: tuple[Stage, ...], spark: SparkSession, tmp_path: Path) -> None:
+    runs = measure_chain(chain, spark, tmp_path, RECORDS, 1)
+    for run in runs:
+        assert all(run.rows.values()), f"{run.stage} was compared over an empty table: {run.rows}"

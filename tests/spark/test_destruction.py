@@ -1,0 +1,294 @@
+"""When a window closes, key, identifiers and originals go together; what was built of them stands."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from jobs import build_passenger_flow, destroy_due
+from ronghe.contracts import Catalogue, catalogue
+from ronghe.contracts.table import Retention
+from ronghe.home import Home
+from ronghe.ingest.deliveries import LEDGER, Delivery, Ledger
+from ronghe.job import Days, JobContext
+from ronghe.lake import Lake
+from ronghe.retention.due import History, newest_day
+from tests.spark.lakes import put
+from tests.spark.swipes import FEED, deliver, ingest, swipe
+
+pytestmark = pytest.mark.spark
+
+FIRST = date(2024, 3, 1)
+NINTH = FIRST + timedelta(8)
+RAW, STD, MART, ACTS = "raw.shenzhen__swipe", "std.swipe", "mart.passenger_flow", "meta.destruction"
+# What Spark says of a file that a version needs and that is not there.
+GONE = r"FILE_NOT_EXIST|does not exist|not found"
+CARDS = [f"FCA{number:07}" for number in range(12)]
+
+
+def of(ctx: JobContext, declared: Catalogue | None = None, home: Home | None = None) -> JobContext:
+    """The same context over another home, or under other declarations."""
+    home, found = home or ctx.home, declared or ctx.catalogue
+    return JobContext(home, found, ctx.spark, Lake(home, found, ctx.spark), FEED, ctx.days)
+
+
+@pytest.fixture(scope="module")
+def counted(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home into which two days were taken in, nine days apart, and counted."""
+    home = Home(tmp_path_factory.mktemp("counted")).make()
+    ctx = JobContext(home, catalogue(), spark, Lake(home, catalogue(), spark), FEED)
+    station = {"place_kind_code": "metro_station", "place_code": "A1", "place_name": "会展中心", "place_id": "plc_1"}
+    put(ctx, "fused.link_place_source", {"source_code": "shenzhen", "record_count": 1} | station)
+    lines = [swipe(card, FIRST, kind, hour) for card in CARDS for kind, hour in (("地铁入站", 8), ("地铁出站", 9))]
+    deliver(ctx, FIRST, [*lines, swipe("FCA9999999", FIRST, "轻轨入站")])
+    deliver(ctx, NINTH, [swipe(card, NINTH) for card in CARDS])
+    assert ingest(ctx) == 2
+    assert build_passenger_flow.run(ctx) == 2
+    return home
+
+
+@pytest.fixture
+def ctx(counted: Home, spark: SparkSession, tmp_path: Path) -> JobContext:
+    """The same over a copy, to be changed."""
+    shutil.copytree(counted.root, tmp_path / "home")
+    home = Home(tmp_path / "home")
+    return JobContext(home, catalogue(), spark, Lake(home, catalogue(), spark), FEED)
+
+
+def rows(ctx: JobContext, table_id: str, *columns: str) -> list[dict[str, Any]]:
+    found = ctx.lake.rows(table_id, columns or None).to_pylist()
+    return sorted(found, key=str)
+
+
+def accepted_of(ctx: JobContext) -> set[Delivery]:
+    return History.of(Ledger(ctx.lake, ctx.feed).events()).ended
+
+
+def keys(home: Home) -> set[str]:
+    return {path.name for path in home.keys.glob("*.key")}
+
+
+def everything_under(home: Home) -> bytes:
+    return b"".join(path.read_bytes() for path in home.root.rglob("*") if path.is_file())
+
+
+def test_key_identifiers_and_originals_of_a_closed_day_go_and_no_other(ctx: JobContext) -> None:
+    before = {name: rows(ctx, name) for name in (STD, MART, "meta.duplicate")}
+    old = DeltaTable(ctx.lake.path(RAW)).version()
+    assert destroy_due.run(ctx) == 2
+    assert keys(ctx.home) == {f"day_{NINTH}.key"}
+    assert [path.parent.name for path in ctx.home.landing.rglob("*.csv")] == [str(NINTH)]
+    assert len(rows(ctx, RAW)) == len(CARDS)
+    [held] = rows(ctx, "meta.quarantine")
+    assert (held["record"], held["reasons"]) == ("{}", "code:swipe_kind_code")
+    assert {name: rows(ctx, name) for name in before} == before
+    # Nobody travels back: neither to the raw records nor to what quarantine kept.
+    for table_id, version in ((RAW, old), ("meta.quarantine", 1)):
+        travelled = ctx.spark.read.format("delta").option("versionAsOf", version).load(ctx.lake.path(table_id))
+        with pytest.raises((PySparkException, Py4JJavaError), match=GONE):
+            travelled.collect()
+    # The ledgers say what went, and what had been there.
+    done = [row for row in rows(ctx, ACTS) if row["state_code"] == "done"]
+    [purged] = {row["delivery_id"] for row in rows(ctx, LEDGER) if row["business_date"] == FIRST}
+    assert {
+        (r["subject"], r["reason_code"], r["until_date"], r["delivery_count"], r["record_count"]) for r in done
+    } == {
+        ("keys", "window", FIRST, 0, 0),
+        (FEED, "window", FIRST, 1, 2 * len(CARDS) + 1),
+        (purged, "window", FIRST, 1, 0),
+    }
+    events = {(row["business_date"], row["event_code"]): row for row in rows(ctx, LEDGER)}
+    accepted = events[FIRST, "accepted"]
+    counted = accepted["accepted_count"] + accepted["deduplicated_count"] + accepted["quarantined_count"]
+    assert counted == accepted["read_count"]
+    # And nothing is left to do, or to build.
+    assert destroy_due.run(ctx) == 0
+    assert (ingest(ctx), build_passenger_flow.run(ctx)) == (0, 0)
+
+
+def test_no_identifier_of_a_closed_day_is_left_in_any_file(ctx: JobContext) -> None:
+    """Of the ninth day there are other cards, so that what is found can only be of the first."""
+    shutil.rmtree(ctx.home.root)
+    ctx = of(ctx, home=Home(ctx.home.root).make())
+    deliver(ctx, FIRST, [swipe("FCA1111111", FIRST), swipe("FCA2222222", FIRST, "轻轨入站")])
+    deliver(ctx, NINTH, [swipe("FCB3333333", NINTH)])
+    ingest(ctx)
+    assert all(card in everything_under(ctx.home) for card in (b"FCA1111111", b"FCA2222222"))
+    destroy_due.run(ctx)
+    left = everything_under(ctx.home)
+    assert b"FCA" not in left
+    assert b"FCB3333333" in left
+
+
+@pytest.mark.long
+def test_a_tables_log_would_tell_without_the_choice_of_its_statistics(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ronghe.contracts.ddl._statistics", lambda _: {})
+    ctx = of(ctx, home=Home(tmp_path / "other").make())
+    deliver(ctx, FIRST, [swipe("FCA1111111", FIRST)])
+    ingest(ctx)
+    logs = Path(ctx.lake.path(RAW), "_delta_log").glob("*.json")
+    assert any("FCA1111111" in log.read_text("utf-8") for log in logs)
+
+
+def test_what_comes_after_a_key_is_gone_changes_counts_and_pairs_with_nothing(ctx: JobContext) -> None:
+    destroy_due.run(ctx)
+    tokens = {row["card_token"] for row in rows(ctx, STD, "card_token")}
+    [shown] = [r["in_count"] for r in rows(ctx, MART, "service_date", "in_count") if r["service_date"] == FIRST]
+    # In a delivery for a day inside the window, but of a day whose key is gone.
+    deliver(ctx, FIRST + timedelta(2), [swipe(card, FIRST, hour=10) for card in CARDS], "late.csv")
+    assert ingest(ctx) == 1
+    assert len({row["card_token"] for row in rows(ctx, STD, "card_token")} - tokens) == len(CARDS)
+    assert f"day_{FIRST}.key" not in keys(ctx.home)
+    assert build_passenger_flow.run(ctx) == 1
+    counted = [r["in_count"] for r in rows(ctx, MART, "service_date", "in_count") if r["service_date"] == FIRST]
+    assert sum(counted) == shown + len(CARDS)
+    # The late key goes as soon as its delivery is in, and nothing is built again.
+    destroy_due.run(ctx)
+    assert keys(ctx.home) == {f"day_{NINTH}.key"}
+    assert build_passenger_flow.run(ctx) == 0
+
+
+@pytest.mark.long
+def test_without_the_ledger_a_late_row_would_get_a_days_key_again(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destroy_due.run(ctx)
+    monkeypatch.setattr("ronghe.standardise.fates.closed_until", lambda *_: None)
+    deliver(ctx, FIRST + timedelta(2), [swipe(CARDS[0], FIRST, hour=10)], "late.csv")
+    ingest(ctx)
+    assert f"day_{FIRST}.key" in keys(ctx.home)
+
+
+def test_a_file_that_was_purged_is_known_when_it_comes_again(ctx: JobContext) -> None:
+    [path] = (ctx.home.landing / "shenzhen" / "swipe" / FIRST.isoformat()).iterdir()
+    content = path.read_bytes()
+    destroy_due.run(ctx)
+    before = rows(ctx, STD)
+    path.write_bytes(content)
+    path.with_name("again.csv").write_bytes(content)
+    newer = ctx.catalogue.feed(FEED).model_copy(update={"version": "1.1.0"})
+    ctx = of(ctx, dataclasses.replace(ctx.catalogue, feeds={**ctx.catalogue.feeds, FEED: newer}))
+    assert ingest(ctx) == 0
+    assert rows(ctx, STD) == before
+    assert destroy_due.run(ctx) == 1
+    assert not list(path.parent.iterdir()), "what came again goes again"
+
+
+@pytest.mark.long
+def test_a_delivery_that_waits_for_a_person_is_kept_until_its_retention_ends(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = deliver(ctx, FIRST, ["x" * 10], "torn.csv")
+    path.write_text("no header of ours\n", "GB18030")
+    ingest(ctx)
+    destroy_due.run(ctx)
+    assert path.exists()
+    deliver(ctx, FIRST + timedelta(31), [swipe(CARDS[0], FIRST + timedelta(31))])
+    ingest(ctx)
+    destroy_due.run(ctx)
+    assert not path.exists()
+    assert not rows(ctx, "meta.quarantine")
+    assert not [d for d in Ledger(ctx.lake, ctx.feed).unclaimed() if d.business_date == FIRST]
+    assert destroy_due.run(ctx) == 0
+
+
+@pytest.mark.long
+def test_rows_go_when_their_retention_ends_and_what_was_built_stands(ctx: JobContext) -> None:
+    table = ctx.catalogue.table(STD).model_copy(update={"retention": Retention(days=8, day_column="service_date")})
+    short = of(ctx, dataclasses.replace(ctx.catalogue, tables={**ctx.catalogue.tables, STD: table}))
+    deliver(short, NINTH + timedelta(1), [swipe(CARDS[0], NINTH + timedelta(1))])
+    ingest(short)
+    build_passenger_flow.run(short)
+    before, version = rows(short, MART), DeltaTable(short.lake.path(STD)).version()
+    assert destroy_due.run(short) > 0
+    assert {row["service_date"] for row in rows(short, STD)} == {NINTH, NINTH + timedelta(1)}
+    travelled = short.spark.read.format("delta").option("versionAsOf", version).load(short.lake.path(STD))
+    with pytest.raises((PySparkException, Py4JJavaError), match=GONE):
+        travelled.collect()
+    # A late row of the closed day, and other places: the day is not built again from what is left.
+    deliver(short, FIRST + timedelta(2), [swipe(CARDS[0], FIRST, hour=11)], "late.csv")
+    assert ingest(short) == 1
+    assert build_passenger_flow.run(short) == 0
+    assert rows(short, MART) == before
+    destroy_due.run(short)
+    assert FIRST not in {row["service_date"] for row in rows(short, STD)}
+
+
+@pytest.mark.long
+def test_without_closed_days_a_mart_would_be_built_again_from_the_late_row(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ronghe.ingest.deliveries.closed_until", lambda *_: None)
+    ctx.lake.destroy(STD, f"service_date = DATE'{FIRST}'")
+    deliver(ctx, FIRST + timedelta(2), [swipe(CARDS[0], FIRST, hour=11)], "late.csv")
+    ingest(ctx)
+    assert build_passenger_flow.run(ctx) == 1
+    assert FIRST not in {row["service_date"] for row in rows(ctx, MART)}, "one row is too few to be shown"
+
+
+POINTS = (
+    *("destruction:begun", "destruction:ending", "destruction:originals", f"{RAW}:destroyed"),
+    *("meta.quarantine:blanked", f"{RAW}:forgotten", "meta.quarantine:forgotten", "meta.destruction:after"),
+)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+def killing(wanted: str, passing: int) -> Callable[[str], None]:
+    left = [passing]
+
+    def point(name: str) -> None:
+        left[0] -= name == wanted
+        if name == wanted and left[0] == 0:
+            raise Killed
+
+    return point
+
+
+@pytest.mark.long
+def test_killed_at_any_point_and_run_again_it_ends_as_if_undisturbed(
+    ctx: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = of(ctx, home=Home(tmp_path / "victim"))
+    shutil.copytree(ctx.home.root, victim.home.root)
+    destroy_due.run(ctx)
+    moments = [(name, 1) for name in POINTS] + [("destruction:ending", 1), ("meta.destruction:after", 1)]
+    for name, passing in moments:
+        with monkeypatch.context() as patch:
+            for module in ("ronghe.retention.destroy", "ronghe.lake", "ronghe.upkeep"):
+                patch.setattr(f"{module}.crash_point", killing(name, passing))
+            with pytest.raises(Killed):
+                destroy_due.run(victim)
+    destroy_due.run(victim)
+    for table_id in (RAW, STD, "meta.quarantine", "meta.duplicate"):
+        assert rows(victim, table_id) == rows(ctx, table_id), table_id
+    states = [[(r["subject"], r["state_code"], r["record_count"]) for r in rows(c, ACTS)] for c in (ctx, victim)]
+    assert states[0] == states[1]
+    assert keys(victim.home) == keys(ctx.home)
+    assert not list((victim.home.landing / "shenzhen" / "swipe" / FIRST.isoformat()).iterdir())
+
+
+def test_a_day_to_come_closes_no_window(ctx: JobContext) -> None:
+    deliver(ctx, date(2062, 1, 1), [swipe(CARDS[0], NINTH)])
+    ingest(ctx)
+    assert newest_day(ctx.lake, date(2026, 1, 1)) == NINTH
+    assert newest_day(ctx.lake, date(2063, 1, 1)) == date(2062, 1, 1)
+
+
+def test_a_person_can_hold_back_and_not_hasten(ctx: JobContext) -> None:
+    asked = dataclasses.replace(ctx, days=Days(FIRST, FIRST))
+    assert destroy_due.run(asked) == 0
+    assert destroy_due.run(dataclasses.replace(ctx, days=Days(FIRST, FIRST + timedelta(900)))) == 2
+    assert keys(ctx.home) == {f"day_{NINTH}.key"}

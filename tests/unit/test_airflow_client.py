@@ -1,0 +1,70 @@
+"""The client of Airflow's API, against answers made here."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from ronghe.orchestration import client
+from ronghe.orchestration.client import Airflow
+from ronghe.orchestration.service import AirflowError
+
+
+def airflow(scheduler: str, states: Callable[[], str]) -> Airflow:
+    """Return a connection to an Airflow whose scheduler is so and whose run's state is asked for each time."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/monitor/health"):
+            return httpx.Response(200, json={"scheduler": {"status": scheduler}})
+        if request.url.path.endswith("/taskInstances"):
+            return httpx.Response(200, json={"task_instances": []})
+        return httpx.Response(200, json={"state": states()})
+
+    return Airflow(httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer)))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_ASKED_SECONDS", 0.0)
+    monkeypatch.setattr(client, "_STOPPED_SECONDS", 0.1)
+
+
+def test_run_is_not_waited_for_when_the_scheduler_has_stopped() -> None:
+    with pytest.raises(AirflowError, match="scheduler has stopped"):
+        airflow("unhealthy", lambda: "running").follow([("fuse", "run")], lambda _: None)
+
+
+def test_run_is_followed_while_the_scheduler_is_well() -> None:
+    states = iter(["running", "running", "success"])
+    assert airflow("healthy", lambda: next(states)).follow([("fuse", "run")], lambda _: None) == set()
+
+
+@pytest.mark.parametrize(("lives", "answers"), [(True, True), (False, False)], ids=["kept", "ended"])
+def test_question_is_asked_again_while_somebody_starts_what_died(lives: bool, answers: bool) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) == 1:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={"state": "success", "dag_run_id": "run"})
+
+    found = Airflow(httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer)), lambda: lives)
+    if answers:
+        assert found.run_state("fuse", "run") == "success"
+    else:
+        with pytest.raises(AirflowError, match="answers no more"):
+            found.run_state("fuse", "run")
+    assert len(asked) == 1 + answers
+
+
+def test_order_is_given_once() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        raise httpx.ReadTimeout("late")
+
+    with pytest.raises(AirflowError, match="answers no more"):
+        Airflow(httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer))).trigger("fuse")
+    assert asked == ["POST"]

@@ -1,0 +1,214 @@
+"""A stranger changes a contract in a folder of their own and asks `ronghe migrate --dry-run`: each class is answered.
+
+The lake is made without an engine, as a Ronghe before the change left it: tables, their properties, no rows.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ronghe.cli.main import app
+from ronghe.contracts import catalogue
+from ronghe.contracts.catalogue import builtin_folder
+from ronghe.contracts.ddl import own_properties
+from ronghe.home import Home
+from ronghe.lake import Lake
+
+TABLE, FEED = "schemas/tables/meta/link_review.odcs.yaml", "schemas/sources/shenzhen/swipe.odcs.yaml"
+TYPES = {"BIGINT": "long", "STRING": "string"}
+Contract = dict[str, Any]
+Edit = Callable[[Contract], None]
+
+
+def make(home: Home, *table_ids: str, **properties: str) -> None:
+    """Make empty tables as today's contracts say, by the one commit that Delta needs; empty properties are left out."""
+    lake = Lake(home, catalogue())
+    for table in map(catalogue().table, table_ids):
+        fields = [
+            {"name": c.name, "type": TYPES[c.physical_type], "nullable": not c.required, "metadata": {}}
+            for c in table.columns
+        ]
+        metadata = {
+            "id": table.id,
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": json.dumps({"type": "struct", "fields": fields}),
+            "partitionColumns": [],
+            "configuration": {k: v for k, v in (own_properties(table) | properties).items() if v},
+        }
+        log = Path(lake.path(table.id), "_delta_log", f"{0:020}.json")
+        log.parent.mkdir(parents=True)
+        actions = ({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": metadata})
+        log.write_text("".join(json.dumps(action) + "\n" for action in actions), "utf-8")
+
+
+def record(contract: Contract) -> dict[str, Any]:
+    found: dict[str, Any] = contract["schema"][0]
+    return found
+
+
+def column(contract: Contract, name: str) -> dict[str, Any]:
+    return next(c for c in record(contract)["properties"] if c["name"] == name)
+
+
+def custom(thing: dict[str, Any], name: str, value: Any) -> None:
+    kept = [p for p in thing.get("customProperties", ()) if p["property"] != name]
+    thing["customProperties"] = [*kept, *([{"property": name, "value": value}] if value is not None else [])]
+
+
+def version(number: str) -> Edit:
+    return lambda contract: contract.update(version=number)
+
+
+def add(name: str, like: str, **values: Any) -> Edit:
+    def edit(contract: Contract) -> None:
+        new = {
+            k: v for k, v in column(contract, like).items() if k not in ("primaryKey", "primaryKeyPosition", "required")
+        }
+        record(contract)["properties"].append({**new, "name": name, **values})
+
+    return edit
+
+
+def drop(name: str) -> Edit:
+    return lambda contract: record(contract)["properties"].remove(column(contract, name))
+
+
+def put(name: str, /, **values: Any) -> Edit:
+    return lambda contract: column(contract, name).update(values)
+
+
+def put_custom(name: str, key: str, value: Any) -> Edit:
+    return lambda contract: custom(column(contract, name), key, value)
+
+
+def put_record(key: str, value: Any) -> Edit:
+    return lambda contract: custom(record(contract), key, value)
+
+
+def changed(folder: Path, path: str, *edits: Edit) -> str:
+    """Put a changed contract into a folder of its own; return what RONGHE_SCHEMAS has to say."""
+    contract = yaml.safe_load((builtin_folder() / path).read_text("utf-8"))
+    for edit in edits:
+        edit(contract)
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(yaml.safe_dump(contract, allow_unicode=True), "utf-8")
+    return f"builtin:{folder}"
+
+
+def migrate(home: Home, schemas: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    monkeypatch.setenv("RONGHE_HOME", str(home.root))
+    monkeypatch.setenv("RONGHE_SCHEMAS", schemas)
+    found = CliRunner().invoke(app, ["migrate", "--dry-run"])
+    return found.exit_code, " ".join(found.output.split())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home").make()
+    make(home, "meta.link_review", "raw.shenzhen__swipe")
+    return home
+
+
+MINOR, MAJOR = version("1.1.0"), version("2.0.0")
+
+
+@pytest.mark.parametrize(
+    ("path", "edits", "code", "said"),
+    [
+        # Nothing to a table.
+        (TABLE, [], 0, "0 tables would change, 0 refused"),
+        (TABLE, [put("link_review_reason_code", description="In other words")], 0, "0 tables would change"),
+        (TABLE, [lambda c: record(c)["properties"].reverse()], 0, "0 tables would change"),
+        (TABLE, [put("source_code", logicalTypeOptions={"maxLength": 40})], 0, "0 tables would change"),
+        # Additions.
+        (TABLE, [add("remark", "source_code"), MINOR], 0, "would change meta.link_review: column remark was added"),
+        (TABLE, [put("source_code", required=False), MINOR], 0, "column source_code became optional"),
+        (
+            TABLE,
+            [add("remark", "source_code")],
+            1,
+            "remark was added, and the contract's version went from 1.0.0 to 1.0.0",
+        ),
+        (TABLE, [add("remark", "source_code"), version("0.9.0")], 1, "from 1.0.0 to 0.9.0. Raise it to 1.1.0"),
+        # What would lose or reinterpret rows, whatever the version says.
+        (TABLE, [add("remark", "source_code", required=True), MAJOR], 1, "was added as required: rows written before"),
+        (
+            TABLE,
+            [drop("link_review_reason_code"), MAJOR],
+            1,
+            "column link_review_reason_code was dropped or renamed: its values would be lost",
+        ),
+        (
+            TABLE,
+            [put("link_review_reason_code", name="why"), MAJOR],
+            1,
+            "a new name is a further column with `filledFrom`",
+        ),
+        (TABLE, [put("source_code", physicalType="BIGINT"), MAJOR], 1, "of type STRING became BIGINT: add a column of"),
+        (TABLE, [put_custom("source_code", "element", "feed_id"), MAJOR], 1, "of element source_code became feed_id"),
+        (TABLE, [put("source_code", primaryKey=True, primaryKeyPosition=9), MAJOR], 1, "primary key ("),
+        # Refused before any table is looked at.
+        (TABLE, [put_record("zone", "open"), MAJOR], 1, "zone open does not go with layer meta"),
+        (TABLE, [put_custom("source_code", "treatment", "guess")], 1, "Mend the declaration"),
+        (TABLE, [put_custom("source_code", "element", "no_such")], 1, "there is no element 'no_such'"),
+        (TABLE, [add("ethnicity", "source_code"), MINOR], 1, "ethnicity"),
+        (TABLE, [version("2")], 1, "version"),
+        # By a plan: a column of a new name is filled from the old one.
+        (
+            TABLE,
+            [add("why", "source_code"), put_custom("why", "filledFrom", "upper(source_code)"), MINOR],
+            0,
+            "why was added",
+        ),
+        (TABLE, [put_custom("source_code", "filledFrom", "'a'"), MINOR], 1, "a column with `filledFrom` is optional"),
+        # Feeds: how a column is read, one less, one that is refused, one more.
+        (FEED, [put_custom("线路名称", "normalise", ["half_width", "single_space"])], 0, "0 tables would change"),
+        (
+            FEED,
+            [put_custom("线路名称", "to", None), put_custom("线路名称", "ignore", "not used"), MINOR],
+            0,
+            "0 tables",
+        ),
+        (FEED, [drop("线路名称"), MINOR], 0, "线路名称 is delivered no longer; records read before keep it"),
+        (
+            FEED,
+            [drop("线路名称"), put_record("refuse", ["线路名称"]), MINOR],
+            0,
+            "线路名称 is refused now; its values are removed",
+        ),
+        (FEED, [drop("线路名称")], 1, "Raise it to 1.1.0"),
+        (FEED, [put_record("refuse", ["线路名称"]), MINOR], 1, "is declared and refused; do one of both"),
+        (FEED, [drop("卡号"), MINOR], 1, "std.swipe.card_token is required and nothing fills it"),
+        (FEED, [put_custom("线路名称", "to", "no_such"), MINOR], 1, "std.swipe has no column 'no_such'"),
+        (FEED, [put_record("target", "std.none"), MAJOR], 1, "target 'std.none' is no declared std table"),
+        (
+            FEED,
+            [lambda c: c.update(slaProperties=[{"property": "retention", "value": 3, "unit": "d"}])],
+            1,
+            "lateness window",
+        ),
+    ],
+)
+def test_each_class_of_change_gets_its_answer(
+    path: str, edits: list[Edit], code: int, said: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = migrate(home, changed(tmp_path / "own", path, *edits), monkeypatch)
+    assert said in found[1]
+    assert found[0] == code
+
+
+@pytest.mark.parametrize(("shown", "code"), [("2", 1), ("1", 0), ("", 0)])
+def test_a_newer_lake_is_refused_and_an_older_one_is_not(
+    shown: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home").make()
+    make(home, "meta.link_review", **{"ronghe.format": shown, "ronghe.shape": ""})
+    found = migrate(home, "builtin", monkeypatch)
+    assert found[0] == code
+    assert ("has the lake's format 2; this Ronghe knows formats up to 1" in found[1]) == bool(code)
