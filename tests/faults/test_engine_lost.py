@@ -15,7 +15,7 @@ from ronghe import engine
 from ronghe.home import Home
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.faults, pytest.mark.smoke]
+pytestmark = pytest.mark.faults
 
 # A job that tells when it has begun, then keeps the engine busy for minutes.
 JOB = """
@@ -62,6 +62,7 @@ def kill_engine(home: Home) -> None:
     assert engine.state(home) is None, "the fault did not fire"
 
 
+@pytest.mark.smoke
 def test_job_ends_soon_and_says_what_to_do_when_the_engine_was_killed(home: Home) -> None:
     job = begin()
     kill_engine(home)
@@ -83,6 +84,7 @@ def test_without_our_patience_it_would_still_wait(home: Home) -> None:
     job.communicate()
 
 
+@pytest.mark.smoke
 def test_task_starts_an_engine_that_died_but_none_that_was_ended(home: Home) -> None:
     first = engine.up(home)
     assert not engine.revive_if_lost(home)
@@ -96,6 +98,7 @@ def test_task_starts_an_engine_that_died_but_none_that_was_ended(home: Home) -> 
     assert engine.state(home) is None
 
 
+@pytest.mark.smoke
 def test_nothing_of_a_killed_job_is_left_in_a_table_unless_it_was_committed(home: Home, tmp_path: Path) -> None:
     """The engine dies while it writes; the table is as before, and the write done again is there once."""
     engine.up(home)
