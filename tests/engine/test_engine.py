@@ -74,6 +74,7 @@ def test_only_the_right_token_is_let_in(server: Home, token: str | None, said: s
         "with engine.session(Home.find(), 'probe') as spark: print(spark.sql(\"SELECT 'answer'\").collect())"
     )
     environment = {**os.environ, "RONGHE_HOME": str(server.root)}
+    environment.pop(engine.TOKEN_VARIABLE, None)  # a session of another test's home may have put its own there
     environment |= {engine.TOKEN_VARIABLE: token} if token else {}
     done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=False)
     assert said in done.stdout + done.stderr
