@@ -63,7 +63,7 @@ nights: setup ## Run the long tests: nights through Airflow, cut off and late, k
 	@$(PYTEST) tests/engine -m long
 	@$(PYTEST) tests/pipeline
 
-bench: setup ## Measure every stage against DuckDB and fill docs/benchmarks.md (two hours, quiet machine)
+bench: setup ## Measure every stage against DuckDB and fill docs/benchmarks.md (hours, on a quiet machine)
 	@$(BIN)/python -m bench.run
 
 docs: setup ## Write docs/reference anew from the declarations and the DAGs
@@ -87,4 +87,4 @@ lock: setup ## Resolve the dependencies anew
 clean: down ## Remove everything made at run time; asks first
 	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
 
-.PHONY: help setup run down check test nights faults nemesis docs audit sbom fmt lock clean
+.PHONY: help setup run down check test nights faults nemesis bench docs audit sbom fmt lock clean
