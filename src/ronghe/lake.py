@@ -272,7 +272,7 @@ class Lake(Upkeep):
         if self._newest(table_id) != seen:
             raise Overtaken(f"{table_id} was written again and again while a merge compared it. Run the job again.")
         once = {"write.txnAppId": transaction, "write.txnVersion": "1", "commitInfo.userMetadata": _note(fingerprint)}
-        merging.apply(changed, self.path(table_id), table, f"merge_{fingerprint[:16]}", once)
+        merging.apply(changed, self.path(table_id), table, f"merge_{digest(fingerprint)[:16]}", once)
         crash_point(f"{table_id}:after")
         self.accesses.written[table_id] = self._newest(table_id)
         return True
