@@ -228,7 +228,7 @@ def release_faults(home: Home) -> list[str]:
     """
     recorded = Lake(home, catalogue()).rows("meta.release").to_pylist()
     faults = []
-    for folder in sorted(home.releases.glob("*")):
+    for folder in sorted(path for path in home.releases.glob("*") if path.is_dir()):
         own = [row for row in recorded if row["extract_id"] == folder.name]
         numbers = sorted(int(row["release_number"]) for row in own)
         if numbers != list(range(1, len(own) + 1)):
