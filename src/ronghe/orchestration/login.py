@@ -169,6 +169,8 @@ def environment(passwords: Path, address: str) -> dict[str, str]:
         "AIRFLOW__FAB__CONFIG_FILE": str(config),
         "AIRFLOW__FAB__AUTH_ROLE_PUBLIC": "",
         "AIRFLOW__FAB__UPDATE_FAB_PERMS": "True",
+        # No account is remembered from request to request: a role that was taken away would last half a minute more.
+        "AIRFLOW__FAB__CACHE_TTL": "0",
         "AIRFLOW__FAB__COOKIE_SECURE": str(address.startswith("https://")),
         "AIRFLOW__FAB__SESSION_MAX_LIFETIME_MINUTES": str(_LIFETIME_MINUTES),
         "AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME": str(_LIFETIME_MINUTES * 60),
