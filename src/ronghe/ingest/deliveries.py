@@ -296,9 +296,11 @@ class Ledger:
         after = max(instants, default=datetime.min.replace(tzinfo=UTC)) + timedelta(microseconds=1)
         now = max(datetime.now(UTC), after)
         rows = [event.row(now) for event in new]
-        content = [{**row, "recorded_at": None} for row in rows]
+        before = {name: str(row["recorded_at"]) for name, row in there.items()}
+        content = [{**row, "recorded_at": before.get(row["delivery_id"])} for row in rows]
         frame = self._lake.spark.createDataFrame(rows, schema_ddl(self._lake.catalogue.table(LEDGER)))
-        # The instant is no part of it: what a killed run still commits and what its retry records are one write.
+        # Not the instant, but that of the event before: what a killed run still commits and what its retry records are
+        # one write, and a delivery that is accepted again after it was reopened is another.
         self._lake.append(LEDGER, frame, digest(LEDGER, content))
 
 
