@@ -8,17 +8,19 @@ RUN apt-get update \
     && install -d -o ronghe -g ronghe -m 0750 /data /opt/ronghe
 
 WORKDIR /opt/ronghe
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+# By uv, as `make setup` does: the lock leaves out what pyproject.toml overrides, which pip does not read.
+COPY requirements.lock pyproject.toml ./
+RUN pip install --no-cache-dir uv==0.13.9 \
+    && uv pip install --system --no-cache --require-hashes -r requirements.lock
 
-COPY pyproject.toml README.md LICENSE ./
+COPY README.md LICENSE ./
 COPY src src
 COPY schemas schemas
 COPY expectations expectations
 COPY plugins plugins
 COPY jobs jobs
 COPY dags dags
-RUN pip install --no-cache-dir --no-deps --no-build-isolation -e . \
+RUN uv pip install --system --no-cache --no-deps --no-build-isolation -e . \
     && python -m ronghe.jars engine s3
 
 USER ronghe

@@ -1,11 +1,11 @@
 """### Maintain the lake, every day
 
-Compacts small files and removes those that no version of the retention period needs; rows stay as they are. Then an
-engine that is old or large is started afresh while no job uses it. What has to go for good is destroyed by hand:
-docs/recipes/erase.md.
+Destroys what has to go: day keys, identifiers and original deliveries when a lateness window has closed, rows whose
+retention is over. Then compacts small files and removes those that no version of the retention period needs; rows stay
+as they are. Then an engine that is old or large is started afresh while no job uses it.
 
-**If it fails** nothing is lost: clear it, or wait for the next day. See docs/runbooks/failed-task.md; with a full disk,
-docs/runbooks/disk-full.md.
+**If it fails** nothing is lost: clear it, or wait for the next day; a destruction that was cut off is taken up. See
+docs/runbooks/failed-task.md; with a full disk, docs/runbooks/disk-full.md.
 """
 
 from airflow.sdk import DAG
@@ -20,4 +20,4 @@ with DAG(
     doc_md=__doc__,
     **settings(),
 ):
-    job_task("maintain_lake") >> recycle_engine()
+    job_task("destroy_due") >> job_task("maintain_lake") >> recycle_engine()

@@ -44,13 +44,13 @@ def run(ctx: JobContext) -> int:
     accepted = [event.delivery for event in events if event.event_code == "accepted"]
     gone = [*ledger.restated(accepted), *(event.delivery for event in stopped)]
     newer = {delivery.path: delivery.delivery_id for delivery in accepted}
-    ledger.record([*events, *acceptance.consequences(lake, deliveries, gone, newer)])
+    told = ledger.record([*events, *acceptance.consequences(lake, deliveries, gone, newer)])
     for event in stopped:
         said = f"{event.delivery.path} stopped: {event.reason}"
         notify(Notice("delivery_stopped", feed.id, said, "stopped-delivery"))
     if stopped:
         raise DataStopped("; ".join(f"{e.delivery.path} stopped: {e.reason}" for e in stopped))
-    return len(accepted)
+    return len(accepted) if told else 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def run(ctx: JobContext) -> int:
     newest = newest_day(ctx.lake, datetime.now(UTC).date())
     if newest is None:
         return 0
-    return len(destroy_due(ctx.lake, ctx.home, min(newest, ctx.days.last) if ctx.days else newest))
+    return destroy_due(ctx.lake, ctx.home, min(newest, ctx.days.last) if ctx.days else newest)
 
 
 if __name__ == "__main__":

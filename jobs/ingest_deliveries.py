@@ -15,8 +15,9 @@ def run(ctx: JobContext) -> int:
     if land_deliveries.run(ctx) == 0:
         return 0
     accepted = 0
-    while standardise_deliveries.run(ctx):  # a second time where a restated delivery reopened others
-        accepted += accept_deliveries.run(ctx)
+    # A second time where a restated delivery reopened others.
+    while standardise_deliveries.run(ctx) and (more := accept_deliveries.run(ctx)):
+        accepted += more
     return accepted
 
 

@@ -2,7 +2,8 @@
 
 The one of this machine has the shape of a real one: other processes, serialised closures, shuffles over sockets.
 `RONGHE_MASTER` names a master that others run (`spark://host:port`), `RONGHE_HOSTNAME` what the cluster calls this
-machine. Everybody in a cluster knows one secret (`service/cluster.secret`).
+machine. Everybody in a cluster knows one secret (`service/cluster.secret`, or the
+file that `RONGHE_CLUSTER_SECRET_FILE` names).
 """
 
 import os
@@ -59,7 +60,7 @@ def properties_file(home: Home) -> Path:
     All they say is enciphered. The secret stands in a file readable by the owner only, not in a command line.
     """
     path = home.service / "cluster.conf"
-    secret = secret_file(home.service / "cluster.secret")
+    secret = secret_file(Path(os.environ.get("RONGHE_CLUSTER_SECRET_FILE", home.service / "cluster.secret"))).strip()
     lines = ("spark.authenticate true", f"spark.authenticate.secret {secret}", "spark.network.crypto.enabled true")
     secret_file(path, "".join(f"{line}\n" for line in lines))
     return path

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 # Airflow's pool of the engine: every task that talks to it takes a slot; two keep two cores busy.
-POOL, POOL_SLOTS = "engine", 2
+POOL, POOL_SLOTS, POOL_SAID = "engine", 2, "Slots of the one Spark engine"
 # Where the work is done: `embedded` in the server itself, `cluster` in workers of their own (`ronghe up --engine`).
 KIND_VARIABLE, EMBEDDED, CLUSTER = "RONGHE_ENGINE", "embedded", "cluster"
 TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
@@ -237,6 +238,8 @@ def lease(home: Home) -> Iterator[IO[str]]:
             raise EngineError(
                 f"Another engine writes the lake in {home.root}. End it (`ronghe down`), or set RONGHE_HOME."
             ) from None
+        # What an engine that was killed has spilled holds rows, and is of no use to anybody.
+        shutil.rmtree(home.engine / "spill", ignore_errors=True)
         yield lock
 
 

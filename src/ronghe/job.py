@@ -112,7 +112,7 @@ def run_job(
     asked = Days.parse(days) if days else None
     outlook = Lake(home, found)
     with (
-        _alone(home, feed_id or name),
+        alone(home, feed_id or name),
         _measured(home, name, feed_id),
         lineage.recorded(home, outlook, name, feed_id),
         _without_row_content(home, name),
@@ -123,7 +123,7 @@ def run_job(
 
 
 @contextmanager
-def _alone(home: Home, what: str) -> Iterator[None]:
+def alone(home: Home, what: str) -> Iterator[None]:
     """Hold the lock of a feed, or of a job: what a rerun found due and what the live run writes meanwhile must agree.
 
     The system frees it with the process, however that ends.

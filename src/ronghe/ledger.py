@@ -1,5 +1,6 @@
 """Reading the ledger of deliveries (`meta.delivery`): a delivery stands as its last event says; no engine is needed."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,14 +30,13 @@ def accepted_events(lake: Lake, *columns: str) -> list[dict[str, Any]]:
 def accepted_states(lake: Lake) -> dict[str, str]:
     """Return what each accepted delivery stands for in a fingerprint, by its id.
 
-    It is the id; and where records came out of quarantine since, how many are left there: its rows are others then.
+    It is the id; and where it was accepted again or records came out of quarantine since, how often: its rows are
+    others then.
     """
-    return {
-        row["delivery_id"]: f"{row['delivery_id']}+{row['quarantined_count']}"
-        if row["event_code"] == "replayed"
-        else row["delivery_id"]
-        for row in accepted_events(lake, "quarantined_count")
-    }
+    rows = lake.rows(LEDGER, ["delivery_id", "event_code", "recorded_at"]).to_pylist()
+    times = Counter(row["delivery_id"] for row in rows if row["event_code"] in ACCEPTED)
+    accepted = (name for name, row in last_events(rows).items() if row["event_code"] in ACCEPTED)
+    return {name: f"{name}+{times[name]}" if times[name] > 1 else name for name in accepted}
 
 
 def superseded_ids(lake: Lake) -> frozenset[str]:

@@ -11,11 +11,11 @@ frees with the process; the next run of any job finds it free and tells ABORT in
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ronghe.contracts import Catalogue
 from ronghe.home import Home
@@ -41,8 +41,9 @@ def recorded(home: Home, lake: Lake, name: str, feed_id: str | None) -> Iterator
 
     run_id, job = str(generate_new_uuid()), f"{name}.{feed_id}" if feed_id else name
     _end_lost(home, lake)
-    with _marked(home, run_id, job):
+    with _marked(home, run_id, job) as started:
         _emit(home, lake, "START", run_id, job)
+        started()
         try:
             yield
         except BaseException as error:
@@ -52,19 +53,29 @@ def recorded(home: Home, lake: Lake, name: str, feed_id: str | None) -> Iterator
 
 
 @contextmanager
-def _marked(home: Home, run_id: str, job: str) -> Iterator[None]:
-    """Hold the mark of a run that runs; without one (a full disk) the run goes on, and its end may be missing."""
+def _marked(home: Home, run_id: str, job: str) -> Iterator[Callable[[], None]]:
+    """Hold the mark of a run that runs, and give what writes into it that its start was told.
+
+    Without a mark (a full disk) the run goes on, and its end may be missing.
+    """
+    mark: IO[str] | None = None
+
+    def started() -> None:
+        if mark:
+            with suppress(OSError):
+                mark.write(job)
+                mark.flush()
+
     with ExitStack() as held:
         try:
             with _running(home) as folder:
-                mark = held.enter_context((folder / run_id).open("w", encoding="utf-8"))
+                file = held.enter_context((folder / run_id).open("w", encoding="utf-8"))
                 held.callback((folder / run_id).unlink, missing_ok=True)
-                fcntl.flock(mark, fcntl.LOCK_EX)
-                mark.write(job)
-                mark.flush()
+                fcntl.flock(file, fcntl.LOCK_EX)
+                mark = file
         except OSError as failure:
             log.warning("%s runs without a mark for its lineage: %s", job, type(failure).__name__)
-        yield
+        yield started
 
 
 @contextmanager
@@ -78,15 +89,16 @@ def _running(home: Home) -> Iterator[Path]:
 
 
 def _end_lost(home: Home, lake: Lake) -> None:
-    """Tell ABORT for every run whose process is gone."""
+    """Tell ABORT for every run whose process is gone; of one whose start was not told there is nothing to tell."""
     with suppress(OSError), _running(home) as folder:
         for path in sorted(folder.glob("[!.]*")):
-            with path.open(encoding="utf-8") as mark:
-                try:
-                    fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue  # it runs
-                _emit(home, lake, "ABORT", path.name, mark.read())
+            # One that runs holds its mark; one that ends meanwhile removes it first.
+            with suppress(FileNotFoundError, BlockingIOError), path.open(encoding="utf-8") as mark:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not path.exists():
+                    continue
+                if job := mark.read():
+                    _emit(home, lake, "ABORT", path.name, job)
                 path.unlink()
 
 

@@ -8,6 +8,7 @@ server's command line.
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -145,6 +146,19 @@ def rows(table: "DeltaTable", columns: Sequence[str]) -> "pa.Table":
         return dataset(table).to_table(columns=list(columns))
     except (FileNotFoundError, ArrowInvalid):
         raise TableDamaged(table.table_uri, "a file of its rows is missing or cannot be read") from None
+
+
+def forget(path: str) -> None:
+    """Remove every file of a table that only older versions need, so that nobody reads one of them any more.
+
+    The log says which, not the folder: files of a write that is under way are left alone. `VACUUM ... LITE` would do
+    the same, but refuses once Delta has cleaned the log behind an earlier VACUUM.
+    """
+    removed = open_table(path).vacuum(0, dry_run=True, enforce_retention_duration=False, full=False)
+    store = _arrow(is_remote(path))
+    for name in removed:
+        with suppress(FileNotFoundError):
+            store.delete_file(f"{_key(path)}/{name}")
 
 
 def hand_over(files: Sequence[Path], to: str) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from ronghe import stores
 from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.ddl import evolve_table, new_checks, raw_column
@@ -21,6 +22,7 @@ from ronghe.contracts.evolution import (
     refuse_version,
     shape_of,
 )
+from ronghe.contracts.rules import literal
 from ronghe.crash import crash_point
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from deltalake.schema import Field
     from pyspark.sql import DataFrame, SparkSession
 
+QUARANTINE = "meta.quarantine"
 # Two tasks that make one table at the same time see each other's files, or each other's metadata.
 _CONFLICTS = (
     "DELTA_CONCURRENT",
@@ -135,10 +138,19 @@ class Upkeep(ABC):
         if gone:
             self.blank(table.id, gone, "true")
             self.forget(table.id)
+            self._refuse_in_quarantine(table.id, sorted(gone))
         added = [change.column for change in changed if change.column in table.column_names]
         path, codesets = self.path(table.id), self.catalogue.codesets
         for statement in evolve_table(table, path, codesets, columns, properties, added):
             self.spark.sql(statement).collect()
+
+    def _refuse_in_quarantine(self, raw_table: str, columns: Sequence[str]) -> None:
+        """Take columns out of the records that quarantine keeps of the feeds behind a raw table."""
+        feeds = [feed.id for feed in self.catalogue.feeds.values() if feed.raw_table == raw_table]
+        fields, names = "from_json(record, 'MAP<STRING, STRING>')", ", ".join(literal(name) for name in columns)
+        left = f"to_json(map_filter({fields}, (name, value) -> name NOT IN ({names})))"
+        self.blank(QUARANTINE, {"record": left}, f"feed_id IN ({', '.join(literal(feed) for feed in feeds)})")
+        self.forget(QUARANTINE)
 
     def destroy(self, table_id: str, where: str) -> None:
         """Delete rows for good; `forget` takes them out of the older versions. A table that is not there has none.
@@ -165,18 +177,11 @@ class Upkeep(ABC):
     def forget(self, table_id: str) -> None:
         """Remove every file that only older versions need, so that nobody travels back to what was destroyed.
 
-        LITE looks in the log and not into the folder: files of a write that is under way are left alone. Readers of an
-        older version fail, and succeed when they are run again.
+        Readers of an older version fail, and succeed when they are run again.
         """
-        if not self.exists(table_id):
-            return
-        check = "spark.databricks.delta.retentionDurationCheck.enabled"
-        self.spark.conf.set(check, "false")
-        try:
-            self.spark.sql(f"VACUUM delta.{quoted(self.path(table_id))} LITE RETAIN 0 HOURS").collect()
-        finally:
-            self.spark.conf.unset(check)
-        crash_point(f"{table_id}:forgotten")
+        if self.exists(table_id):
+            stores.forget(self.path(table_id))
+            crash_point(f"{table_id}:forgotten")
 
     def maintain(self, table_id: str) -> None:
         """Compact small files, and remove files no version of the retention period needs."""

@@ -92,9 +92,12 @@ def test_there_is_one_engine_and_the_secrets_stand_nowhere_in_the_file() -> None
 
 
 def test_image_holds_what_the_package_needs() -> None:
-    copied = set(re.findall(r"^COPY (\S+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    lines = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    copied = {name for line in lines for name in line.split()}
     allowed = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE))
     assert {"src", "schemas", "expectations", "plugins", "jobs", "dags", "requirements.lock"} <= copied
+    [uv] = re.findall(r"\buv==(\S+)", (ROOT / "Dockerfile").read_text("utf-8"))
+    assert f"\nuv=={uv} " in (ROOT / "requirements.lock").read_text("utf-8")
     assert copied <= allowed
     assert all((ROOT / name).exists() for name in allowed)
 

@@ -272,7 +272,7 @@ def test_backfill_of_a_day_beside_the_live_run_builds_it_once(
 ) -> None:
     home, reference = two_homes(True)
     if not alone:
-        monkeypatch.setattr(job, "_alone", nullcontext_of)
+        monkeypatch.setattr(job, "alone", nullcontext_of)
     overlapping(
         monkeypatch,
         f"{MART}:before",
@@ -294,7 +294,7 @@ def test_ingest_run_twice_at_once_takes_every_delivery_in_once(
     """The second run finds a delivery that the first has not seen, beside the one it is landing."""
     home, reference = two_homes(False)
     if not alone:
-        monkeypatch.setattr(job, "_alone", nullcontext_of)
+        monkeypatch.setattr(job, "alone", nullcontext_of)
 
     def second() -> int:
         deliver(home, 2)

@@ -113,5 +113,5 @@ def test_engine_whose_token_changed_is_said_and_no_token_is_told(running: Home) 
     assert wrong not in done.stdout + done.stderr
     # Teeth: without our words nobody is told what to mend.
     done = run(JOB.format(before="job.remedy = lambda error: ''"), wrong)
-    assert "token" not in done.stderr
+    assert "refuses the token" not in done.stderr
     assert run(JOB.format(before=""), right).returncode == 0

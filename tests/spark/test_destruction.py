@@ -1,6 +1,7 @@
 """When a window closes, key, identifiers and originals go together; what was built of them stands."""
 
 import dataclasses
+import os
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -13,13 +14,16 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from jobs import build_passenger_flow, destroy_due
-from ronghe.contracts import Catalogue, catalogue
+from jobs import build_passenger_flow, destroy_due, ingest_deliveries, replay_quarantine
+from ronghe import job
+from ronghe.contracts import Catalogue, ContractError, catalogue
+from ronghe.contracts.codeset import Code
 from ronghe.contracts.table import Retention
 from ronghe.home import Home
-from ronghe.ingest.deliveries import LEDGER, Delivery, Ledger
+from ronghe.ingest.deliveries import LEDGER, Delivery, Event, Ledger, accepted_rows
 from ronghe.job import Days, JobContext
 from ronghe.lake import Lake
+from ronghe.ledger import accepted_states
 from ronghe.retention.due import History, newest_day
 from tests.spark.lakes import put
 from tests.spark.swipes import FEED, deliver, ingest, swipe
@@ -69,7 +73,7 @@ def rows(ctx: JobContext, table_id: str, *columns: str) -> list[dict[str, Any]]:
 
 
 def accepted_of(ctx: JobContext) -> set[Delivery]:
-    return History.of(Ledger(ctx.lake, ctx.feed).events()).ended
+    return History.read_from(Ledger(ctx.lake, ctx.feed).events()).ended
 
 
 def keys(home: Home) -> set[str]:
@@ -78,6 +82,27 @@ def keys(home: Home) -> set[str]:
 
 def everything_under(home: Home) -> bytes:
     return b"".join(path.read_bytes() for path in home.root.rglob("*") if path.is_file())
+
+
+POINTS = (
+    *("destruction:begun", "destruction:ending", "destruction:originals", f"{RAW}:destroyed"),
+    *("meta.quarantine:blanked", f"{RAW}:forgotten", "meta.quarantine:forgotten", "meta.destruction:after"),
+)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+def killing(wanted: str, passing: int) -> Callable[[str], None]:
+    left = [passing]
+
+    def point(name: str) -> None:
+        left[0] -= name == wanted
+        if name == wanted and left[0] == 0:
+            raise Killed
+
+    return point
 
 
 def test_key_identifiers_and_originals_of_a_closed_day_go_and_no_other(ctx: JobContext) -> None:
@@ -202,6 +227,14 @@ def test_a_delivery_that_waits_for_a_person_is_kept_until_its_retention_ends(
     assert destroy_due.run(ctx) == 0
 
 
+def test_a_mart_that_was_taken_away_is_built_again(ctx: JobContext) -> None:
+    before = rows(ctx, MART)
+    shutil.rmtree(ctx.lake.path(MART))
+    assert build_passenger_flow.run(ctx) == 2
+    assert rows(ctx, MART) == before
+    assert build_passenger_flow.run(ctx) == 0
+
+
 @pytest.mark.long
 def test_rows_go_when_their_retention_ends_and_what_was_built_stands(ctx: JobContext) -> None:
     table = ctx.catalogue.table(STD).model_copy(update={"retention": Retention(days=8, day_column="service_date")})
@@ -236,25 +269,197 @@ def test_without_closed_days_a_mart_would_be_built_again_from_the_late_row(
     assert FIRST not in {row["service_date"] for row in rows(ctx, MART)}, "one row is too few to be shown"
 
 
-POINTS = (
-    *("destruction:begun", "destruction:ending", "destruction:originals", f"{RAW}:destroyed"),
-    *("meta.quarantine:blanked", f"{RAW}:forgotten", "meta.quarantine:forgotten", "meta.destruction:after"),
-)
+def test_old_versions_go_where_delta_has_cleaned_its_log_behind_a_vacuum(ctx: JobContext) -> None:
+    """A feed that was silent for long: the versions that an earlier VACUUM has seen are not in the log any more."""
+    path = Path(ctx.lake.path(RAW))
+    shorter = "'delta.logRetentionDuration' = 'interval 7 days', 'delta.checkpointInterval' = '2'"
+    ctx.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({shorter})")
+    ctx.lake.maintain(RAW)
+    for log in (path / "_delta_log").glob("0*"):
+        os.utime(log, (0, 0))
+    for number in range(3):
+        ctx.lake.append(RAW, ctx.lake.read(RAW).limit(0), f"commit {number}")
+    assert not (path / "_delta_log" / f"{0:020}.json").exists(), "the log was not cleaned: this shows nothing"
+    destroy_due.run(ctx)
+    left = b"".join(file.read_bytes() for file in path.rglob("*.parquet"))
+    assert str(FIRST).encode() not in left
+    assert str(NINTH).encode() in left
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL."""
+def test_destruction_waits_for_a_job_of_the_feed_and_passes_by_the_others(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_ALONE_SECONDS", 0)
+    with job.alone(ctx.home, FEED), pytest.raises(job.JobFailed, match="has held shenzhen"):
+        destroy_due.run(ctx)
+    assert keys(ctx.home) == {f"day_{NINTH}.key"}, "what needs no feed is done"
+    assert len(rows(ctx, RAW)) == 3 * len(CARDS) + 1
+    assert destroy_due.run(ctx) == 1
+    assert len(rows(ctx, RAW)) == len(CARDS)
 
 
-def killing(wanted: str, passing: int) -> Callable[[str], None]:
-    left = [passing]
+def test_a_folder_with_a_wrong_name_holds_back_its_feed_alone(ctx: JobContext) -> None:
+    table = ctx.catalogue.table(STD).model_copy(update={"retention": Retention(days=7, day_column="service_date")})
+    ctx = of(ctx, dataclasses.replace(ctx.catalogue, tables={**ctx.catalogue.tables, STD: table}))
+    wrong = ctx.home.landing / "shenzhen" / "swipe" / "2024-13-01" / "a.csv"
+    wrong.parent.mkdir()
+    wrong.touch()
+    with pytest.raises(ContractError, match="has no business day"):
+        destroy_due.run(ctx)
+    assert len(rows(ctx, RAW)) == 3 * len(CARDS) + 1
+    assert FIRST not in {row["service_date"] for row in rows(ctx, STD)}, "a table behind it was due"
+    wrong.unlink()
+    assert destroy_due.run(ctx) == 1
 
-    def point(name: str) -> None:
-        left[0] -= name == wanted
-        if name == wanted and left[0] == 0:
-            raise Killed
 
-    return point
+def test_a_delivery_accepted_again_with_equal_counts_is_accepted(ctx: JobContext) -> None:
+    """Reopened by a neighbour, with the same result: the ingest comes to an end, and what is built is built anew."""
+    ledger = Ledger(ctx.lake, ctx.feed)
+    [ninth] = [delivery for delivery in accepted_of(ctx) if delivery.business_date == NINTH]
+    before = accepted_states(ctx.lake)
+    assert ledger.record([Event(ninth, "reopened", ctx.feed.version)])
+    assert ingest(ctx) == 1
+    assert last_events_of(ctx, NINTH) == {ninth.content_sha256: "accepted"}
+    after = accepted_states(ctx.lake)
+    assert {name for name in after if after[name] != before[name]} == {ninth.delivery_id}
+    assert ingest(ctx) == 0
+
+
+def test_ingest_ends_where_a_pass_changes_nothing(ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(ctx, NINTH, [swipe(CARDS[0], NINTH, hour=12)], "b.csv")
+    monkeypatch.setattr("ronghe.ingest.deliveries.Ledger.record", lambda *_: False)
+    monkeypatch.setattr(ingest_deliveries.land_deliveries, "run", lambda _: 1)
+    monkeypatch.setattr(ingest_deliveries.standardise_deliveries, "run", lambda _: 1)
+    monkeypatch.setattr("ronghe.ingest.deliveries.Ledger.unclaimed", lambda ledger: tuple(accepted_of(ctx)))
+    assert ingest(ctx) == 0
+
+
+def original(ctx: JobContext) -> tuple[Path, bytes]:
+    [path] = (ctx.home.landing / "shenzhen" / "swipe" / FIRST.isoformat()).iterdir()
+    return path, path.read_bytes()
+
+
+def last_events_of(ctx: JobContext, day: date) -> dict[str, str]:
+    events = sorted((r for r in rows(ctx, LEDGER) if r["business_date"] == day), key=lambda row: row["recorded_at"])
+    return {row["content_sha256"]: row["event_code"] for row in events}
+
+
+def test_what_its_source_has_put_back_is_taken_in_before_it_goes(ctx: JobContext) -> None:
+    path, content = original(ctx)
+    deliver(ctx, FIRST, [swipe("FCA8888888", FIRST)])
+    assert ingest(ctx) == 1
+    path.write_bytes(content)
+    destroy_due.run(ctx)
+    assert path.read_bytes() == content
+    assert ingest(ctx) == 1
+    assert sorted(last_events_of(ctx, FIRST).values()) == ["accepted", "superseded"]
+    destroy_due.run(ctx)
+    assert not path.exists()
+    # Once it has gone it is known, and neither taken in nor kept.
+    deliver(ctx, FIRST, [swipe("FCA8888888", FIRST)])
+    before = rows(ctx, LEDGER)
+    assert (ingest(ctx), rows(ctx, LEDGER)) == (0, before)
+    destroy_due.run(ctx)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("moment", ["destruction:begun", "destruction:aside"])
+def test_a_correction_that_comes_while_the_older_file_goes_stays(
+    moment: str, ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = original(ctx)
+
+    def correct(name: str) -> None:
+        if name == moment:
+            deliver(ctx, FIRST, [swipe("FCA7777777", FIRST)])
+
+    monkeypatch.setattr("ronghe.retention.destroy.crash_point", correct)
+    destroy_due.run(ctx)
+    assert b"FCA7777777" in path.read_bytes()
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert ingest(ctx) == 1
+
+
+def test_a_file_that_another_feed_has_still_to_read_stays(ctx: JobContext) -> None:
+    path, _ = original(ctx)
+    other = ctx.feed.model_copy(update={"id": "shenzhen.device"})
+    shared = of(ctx, dataclasses.replace(ctx.catalogue, feeds={**ctx.catalogue.feeds, other.id: other}))
+    destroy_due.run(shared)
+    assert path.exists()
+    assert FIRST not in {row["delivery_id"] for row in rows(ctx, RAW)}
+    destroy_due.run(ctx)
+    assert not path.exists()
+
+
+def test_a_restated_delivery_of_a_closed_day_leaves_its_mart_as_it_is(ctx: JobContext) -> None:
+    table = ctx.catalogue.table(STD).model_copy(update={"retention": Retention(days=8, day_column="service_date")})
+    ctx = of(ctx, dataclasses.replace(ctx.catalogue, tables={**ctx.catalogue.tables, STD: table}))
+    deliver(ctx, NINTH + timedelta(1), [swipe(CARDS[0], NINTH + timedelta(1))])
+    ingest(ctx)
+    build_passenger_flow.run(ctx)
+    before = rows(ctx, MART)
+    destroy_due.run(ctx)
+    late = NINTH + timedelta(1)
+    for record in (swipe(CARDS[0], FIRST, hour=11), swipe(CARDS[0], late, hour=11)):
+        deliver(ctx, late, [record], "late.csv")
+        assert ingest(ctx) == 1
+    assert FIRST in {row["service_date"] for row in rows(ctx, STD)}, (
+        "the restated row lies there: the mart could follow it"
+    )
+    build_passenger_flow.run(ctx)
+    assert [r for r in rows(ctx, MART) if r["service_date"] == FIRST] == before
+
+
+LATER = FIRST + timedelta(2)
+
+
+def mended(ctx: JobContext, word: str) -> JobContext:
+    """The same home under a code set that knows another word."""
+    known = ctx.catalogue.codeset("swipe_kind")
+    first, *others = known.codes
+    code = Code(**{**first.model_dump(), "aliases": (*first.aliases, word)})
+    codes = {**ctx.catalogue.codesets, known.id: known.model_copy(update={"codes": (code, *others)})}
+    return of(ctx, dataclasses.replace(ctx.catalogue, codesets=codes))
+
+
+def test_a_record_of_a_day_whose_key_is_gone_stays_in_quarantine(ctx: JobContext) -> None:
+    """Its delivery is of a later business day, so that raw has it still; a late key would tell it from its own twin."""
+    deliver(ctx, LATER, [swipe(CARDS[0], FIRST, "轻轨入站"), swipe(CARDS[0], LATER, "轻轨入站")])
+    ingest(ctx)
+    destroy_due.run(ctx)
+    repaired = mended(dataclasses.replace(ctx, days=Days(LATER, LATER)), "轻轨入站")
+    assert replay_quarantine.run(repaired) == 1
+    held = [row["reasons"] for row in rows(ctx, "meta.quarantine") if row["record"] != "{}"]
+    assert held == ["code:swipe_kind_code destroyed:record"]
+    assert replay_quarantine.run(repaired) == 0
+    assert f"day_{FIRST}.key" not in keys(ctx.home)
+
+
+def test_a_delivery_with_a_day_whose_key_is_gone_is_not_reopened(ctx: JobContext) -> None:
+    """It has the same record as the one that is restated, and would get another token for it."""
+    deliver(ctx, LATER, [swipe(CARDS[0], FIRST), swipe(CARDS[0], LATER)])
+    ingest(ctx)
+    assert len(rows(ctx, "meta.duplicate")) == 1
+    destroy_due.run(ctx)
+    deliver(ctx, FIRST, [swipe(CARDS[0], FIRST), swipe(CARDS[1], FIRST)])
+    assert ingest(ctx) == 1
+    assert set(last_events_of(ctx, LATER).values()) == {"accepted"}
+    standing = [r for r in accepted_rows(ctx.lake, STD).collect() if r["service_date"] == FIRST]
+    assert len(standing) == 2, "one of them would stand twice"
+
+
+def test_what_was_begun_is_gone_for_every_job(ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when the records are gone and nobody has said that the delivery is."""
+    path, content = original(ctx)
+    with monkeypatch.context() as patch:
+        patch.setattr("ronghe.upkeep.crash_point", killing(f"{RAW}:destroyed", 1))
+        with pytest.raises(Killed):
+            destroy_due.run(ctx)
+    assert not Ledger(ctx.lake, ctx.feed).with_quarantine()
+    path.write_bytes(content)
+    assert (ingest(ctx), replay_quarantine.run(ctx)) == (0, 0)
+    assert destroy_due.run(ctx) == 1
+    assert not path.exists()
 
 
 @pytest.mark.long
@@ -274,8 +479,10 @@ def test_killed_at_any_point_and_run_again_it_ends_as_if_undisturbed(
     destroy_due.run(victim)
     for table_id in (RAW, STD, "meta.quarantine", "meta.duplicate"):
         assert rows(victim, table_id) == rows(ctx, table_id), table_id
-    states = [[(r["subject"], r["state_code"], r["record_count"]) for r in rows(c, ACTS)] for c in (ctx, victim)]
+    states = [{(r["subject"], r["state_code"]) for r in rows(c, ACTS)} for c in (ctx, victim)]
     assert states[0] == states[1]
+    begun, done = ({r["destruction_id"] for r in rows(victim, ACTS) if r["state_code"] == s} for s in ("begun", "done"))
+    assert begun == done, "what was cut off and begun again with what was left is done too"
     assert keys(victim.home) == keys(ctx.home)
     assert not list((victim.home.landing / "shenzhen" / "swipe" / FIRST.isoformat()).iterdir())
 

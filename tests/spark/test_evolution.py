@@ -1,5 +1,6 @@
 """A table of the lake follows its contract where that only adds, and keeps what it has where it would lose."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,14 @@ def test_a_source_that_delivers_or_may_deliver_a_column_no_longer(home: Home, sp
         [("d1", 1, "4.00", "20240301")], f"delivery_id STRING, record_number BIGINT, `{gone}` STRING, `{other}` STRING"
     )
     frame = frame.selectExpr("*", "CAST(NULL AS STRING) AS defect", *(f"'x' AS `{n}`" for n in feed.column_names[:-2]))
-    Lake(home, NOW, spark).append(raw, frame, "old")
+    lake = Lake(home, NOW, spark)
+    lake.append(raw, frame, "old")
+    held = spark.createDataFrame(
+        [("d1", 2, feed.id, "code:swipe_kind_code", json.dumps({gone: "5.00", other: "20240302"}))],
+        "delivery_id STRING, record_number BIGINT, feed_id STRING, reasons STRING, record STRING",
+    )
+    empty = ("other_delivery_id", "CAST(NULL AS STRING)"), ("other_record_number", "CAST(NULL AS BIGINT)")
+    lake.append("meta.quarantine", held.selectExpr("*", *(f"{value} AS {name}" for name, value in empty)), "held")
     first = DeltaTable(Lake(home, NOW).path(raw)).version()
     for version, refuse in (("1.1.0", ()), ("1.2.0", (other,))):
         kept = tuple(c for c in feed.columns if c.name not in {gone, *refuse})
@@ -187,6 +195,10 @@ def test_a_source_that_delivers_or_may_deliver_a_column_no_longer(home: Home, sp
     with pytest.raises((PySparkException, Py4JJavaError), match=r"FILE_NOT_EXIST|does not exist|not found"):
         spark.read.format("delta").option("versionAsOf", first).load(path).select(other).collect()
     assert not any("20240301" in file.read_bytes().decode("latin-1") for file in Path(path).rglob("*.json"))
+    [line] = lake.rows("meta.quarantine").to_pylist()
+    assert json.loads(line["record"]) == {gone: "5.00"}, "quarantine keeps what is not refused"
+    left = b"".join(file.read_bytes() for file in Path(lake.path("meta.quarantine")).rglob("*.parquet"))
+    assert b"20240302" not in left
 
 
 def test_columns_are_what_this_test_takes_them_for() -> None:

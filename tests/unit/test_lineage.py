@@ -206,6 +206,16 @@ def test_run_that_was_killed_is_aborted_by_the_next_one_and_a_running_one_is_not
     assert lineage_faults(home) == []
 
 
+def test_run_that_was_killed_before_it_was_told_is_not_told_at_all(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(lineage, "_emit", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        killed_at_work(home)
+    run_job(lambda _: 0, "fuse_events")
+    assert {e["job"]["name"] for e in events(home)} == {"fuse_events"}
+    assert [path for path in (home.lineage / "running").iterdir() if path.name != ".lock"] == []
+    assert lineage_faults(home) == []
+
+
 def test_without_the_mark_a_killed_run_never_ends(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lineage, "_end_lost", lambda *_: None)
     killed_at_work(home)

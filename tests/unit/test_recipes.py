@@ -29,7 +29,7 @@ def code_set(found: Catalogue) -> bool:
 
 
 def expectation(found: Catalogue) -> bool:
-    return len(found.declared["std.pipe_incident"]) == 2
+    return len(found.declared["std.pipe_incident"]) == 3
 
 
 def extract(found: Catalogue) -> bool:

@@ -21,16 +21,15 @@ def test_a_window_of_n_days_is_over_when_a_later_day_was_accepted(days: int, las
 
 def test_keys_of_days_go_when_the_longest_window_of_their_feeds_has_closed() -> None:
     act = day_keys(catalogue(), NAMES, AS_OF)
-    assert act
     assert (act.until, act.keys) == (date(2026, 11, 14), ("day_2026-11-14", "late_2026-11-14_d1"))
     feed = catalogue().feed("shenzhen.swipe").model_copy(update={"lateness_days": 20})
     longer = day_keys(replace(catalogue(), feeds={**catalogue().feeds, feed.id: feed}), NAMES, AS_OF)
-    assert longer
     assert not longer.keys
 
 
-def test_no_key_goes_where_no_feed_has_days() -> None:
-    assert day_keys(Catalogue(), NAMES, AS_OF) is None
+def test_every_key_of_a_past_day_goes_where_no_feed_has_days_any_more() -> None:
+    act = day_keys(Catalogue(), (*NAMES, f"day_{AS_OF}"), AS_OF)
+    assert act.keys == ("day_2026-11-14", "day_2026-11-15", "late_2026-11-14_d1", "late_2026-11-15_d1")
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,13 @@ def _end(sentence: str) -> None:
 
 @app.command()
 def simulate(
-    scale: Annotated[float, typer.Option(help="1 makes about 500,000 records; all counts follow.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="1 makes about a million records; all counts follow.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 20261123,
     days: Annotated[int, typer.Option(min=1, help="Business days, one file of each feed a day.")] = 28,
     last_day: Annotated[str, typer.Option(help="Last business day, YYYY-MM-DD.")] = "2026-11-22",
     if_empty: Annotated[bool, typer.Option(help="Do nothing if the landing zone holds deliveries.")] = False,
 ) -> None:
-    """Make the feeds of three cities in the landing zone, with known defects; the truth is kept aside."""
+    """Make the feeds of six sources in the landing zone, with known defects; the truth is kept aside."""
     from ronghe.simulate import simulate as make
     from ronghe.simulate.serve import connect
 
@@ -111,6 +111,15 @@ def serve(
 
     with clear_errors():
         become(Home.find().make(), what)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def airflow(ctx: typer.Context) -> None:
+    """Run a command of Airflow's own with this home's settings: ronghe airflow users create ..."""
+    from ronghe.orchestration import service
+
+    with clear_errors():
+        service.become(Home.find(), *ctx.args)
 
 
 @app.command()

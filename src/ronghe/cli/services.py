@@ -9,7 +9,7 @@ import typer
 from ronghe import cluster, engine, stores
 from ronghe.cli.night import FUSE
 from ronghe.contracts import ContractError
-from ronghe.engine import POOL, POOL_SLOTS
+from ronghe.engine import POOL, POOL_SAID, POOL_SLOTS
 from ronghe.home import Home
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
@@ -28,7 +28,7 @@ def start(home: Home) -> None:
     typer.echo(f"engine   localhost:{running.port}")
     airflow = service.up(home)
     with Airflow.connect(home) as client:
-        client.ensure_pool(POOL, POOL_SLOTS, "Slots of the one Spark engine")
+        client.ensure_pool(POOL, POOL_SLOTS, POOL_SAID)
         # A night that was killed may have left the fusion held.
         client.await_dags({FUSE})
         client.release(FUSE)
@@ -75,7 +75,7 @@ def become(home: Home, what: str) -> NoReturn:
         os.execve(program, [program, own.java_class, *own.arguments], variables)
     if what == "migrate":
         stores.make_buckets(home.lake_root(zone) for zone in ("restricted", "open"))
-        service.become(home, "db", "migrate")
+        service.migrate(home)
     if what in OF_AIRFLOW:
         service.become(home, what)
     raise ContractError(f"there is no server {what!r}; known are {', '.join(SERVERS)}")

@@ -30,6 +30,7 @@ _SECRETS = ("*.token", "*secret", "*.fernet_key", "*.passwords.json", "connectio
 _SECRET_SUFFIXES = (".key", ".token", ".fernet_key", ".pem", "_secret", ".secret")
 # HMAC keys have at least the length of their hash (RFC 7518, section 3.2).
 _SECRET_CHARACTERS = 32
+_NOT_HERE = "not looked at: `ronghe up` started nothing here"
 _PRODUCTION = "docs/production.md says how."
 
 
@@ -108,7 +109,7 @@ def _listeners(home: Home) -> Finding:
                 said = f"{process.name()} (process {process.pid}) listens at {host} port {listener.laddr.port}"
                 return wrong("listeners", said, "Bind it to 127.0.0.1; let others in by the one door only.")
             count += 1
-    return well("listeners", f"{count}, all on loopback")
+    return well("listeners", f"{count}, all on loopback" if count else _NOT_HERE)
 
 
 def _token(home: Home) -> Finding:
@@ -117,7 +118,7 @@ def _token(home: Home) -> Finding:
 
     check, running = "engine: token", engine.state(home)
     if running is None:
-        return well(check, "no engine runs")
+        return well(check, _NOT_HERE)
     with grpc.insecure_channel(f"localhost:{running.port}") as channel:
         ask = channel.unary_unary("/spark.connect.SparkConnectService/Config")
         try:
@@ -142,7 +143,7 @@ def _command_lines(home: Home) -> Finding:
         if told := sorted(name for name, secret in secrets.items() if secret in line):
             said = f"process {process.pid} ({process.name()}) shows {', '.join(told)}"
             return wrong("command lines", said, "End it, make the secret anew, and hand it over in a file.")
-    return well("command lines", f"{len(processes)} processes show no secret")
+    return well("command lines", f"{len(processes)} processes show no secret" if processes else _NOT_HERE)
 
 
 def _secret_texts(home: Home) -> dict[str, str]:

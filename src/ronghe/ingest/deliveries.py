@@ -187,10 +187,12 @@ class Ledger:
     def unseen(self, found: Iterable[Delivery]) -> tuple[Delivery, ...]:
         """Return deliveries that were not landed yet, were rejected under another version of the contract, or are back.
 
-        A delivery is back where its source has put the content again that it had superseded.
+        A delivery is back where its source has put the content again that it had superseded. What was purged does not
+        come back.
         """
-        last = last_events(self.events())
-        return tuple(delivery for delivery in found if self._is_unseen(last.get(delivery.delivery_id)))
+        last, purged = last_events(self.events()), purged_ids(self._lake)
+        new = (delivery for delivery in found if delivery.delivery_id not in purged)
+        return tuple(delivery for delivery in new if self._is_unseen(last.get(delivery.delivery_id)))
 
     def _is_unseen(self, event: dict[str, Any] | None) -> bool:
         if event is None or event["event_code"] == "superseded":
@@ -279,8 +281,8 @@ class Ledger:
         """Return how many records each landed delivery has, by its id."""
         return {r["delivery_id"]: r["read_count"] for r in self.events() if r["event_code"] == "landed"}
 
-    def record(self, events: Iterable[Event]) -> None:
-        """Write events, each once however often it is recorded.
+    def record(self, events: Iterable[Event]) -> bool:
+        """Write events, each once however often it is recorded; say whether any was not there yet.
 
         An event that is a delivery's last already (a rerun after a kill) is left as it is. Events are ordered by their
         instant, so one comes after all that are there, whatever the clock says.
@@ -291,7 +293,7 @@ class Ledger:
         said = {tuple(row[name] for name in key) for row in there.values()}
         new = [e for e in events if (e.delivery.delivery_id, *e.said()) not in said]
         if not new:
-            return
+            return False
         instants = (row["recorded_at"].replace(tzinfo=UTC) for row in there.values())
         after = max(instants, default=datetime.min.replace(tzinfo=UTC)) + timedelta(microseconds=1)
         now = max(datetime.now(UTC), after)
@@ -301,7 +303,7 @@ class Ledger:
         frame = self._lake.spark.createDataFrame(rows, schema_ddl(self._lake.catalogue.table(LEDGER)))
         # Not the instant, but that of the event before: what a killed run still commits and what its retry records are
         # one write, and a delivery that is accepted again after it was reopened is another.
-        self._lake.append(LEDGER, frame, digest(LEDGER, content))
+        return self._lake.append(LEDGER, frame, digest(LEDGER, content))
 
 
 def _of_row(row: dict[str, Any]) -> Delivery:
@@ -338,16 +340,22 @@ def accepted_rows(lake: Lake, table_id: str) -> "DataFrame":
     Days whose rows went when their retention ended are closed: a late row of one is not read either. What was built
     from them stands, and would be built again from the late row alone.
     """
-    from pyspark.sql import functions as F
-
-    rows = lake.read(table_id).join(accepted_deliveries(lake), "delivery_id", "left_semi")
-    kept, closed = lake.catalogue.table(table_id).retention, closed_until(lake, table_id)
-    return rows.where(F.col(kept.day_column) > F.lit(closed)) if kept and closed else rows
+    return _of_open_days(lake, table_id).join(accepted_deliveries(lake), "delivery_id", "left_semi")
 
 
 def restated_rows(lake: Lake, table_id: str) -> "DataFrame":
-    """Return a std table's rows of deliveries that were restated: what stands of them came with the newer ones."""
+    """Return a std table's rows of deliveries that were restated: what stands of them came with the newer ones.
+
+    Of closed days there are none, see `accepted_rows`.
+    """
     from pyspark.sql import functions as F
 
     ids = sorted(superseded_ids(lake))
-    return lake.read(table_id).where(F.col("delivery_id").isin(*ids) if ids else F.lit(False))
+    return _of_open_days(lake, table_id).where(F.col("delivery_id").isin(*ids) if ids else F.lit(False))
+
+
+def _of_open_days(lake: Lake, table_id: str) -> "DataFrame":
+    from pyspark.sql import functions as F
+
+    rows, kept, closed = lake.read(table_id), lake.catalogue.table(table_id).retention, closed_until(lake, table_id)
+    return rows.where(F.col(kept.day_column) > F.lit(closed)) if kept and closed else rows

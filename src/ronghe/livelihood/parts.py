@@ -59,6 +59,7 @@ def due_parts(
 
     Returns:
         The state of each due part by its value (a date as text): a hash of its deliveries' states, the basis and code.
+        Of a mart that was taken away every part is due.
     """
     contract = lake.catalogue.table(mart.table_id).fingerprint()
     found = rows.groupBy(F.col(mart.part_column).cast("string").alias("part")).agg(
@@ -76,11 +77,12 @@ def due_parts(
     emptied = digest([], basis, contract, code_version())
     behind |= {part: emptied for part in _parts(mart, gone) if part not in behind and part in built}
     asked = {day.isoformat() for day in days.list()} if days else set(behind)
+    gone_whole = not lake.exists(mart.table_id)
     # States are numbered, so that one that comes back after another is built again.
     return {
         part: digest(len(built[part]) + 1, content)
         for part, content in sorted(behind.items())
-        if part in asked and digest(len(built[part]), content) not in built[part]
+        if part in asked and (gone_whole or digest(len(built[part]), content) not in built[part])
     }
 
 

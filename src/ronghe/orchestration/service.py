@@ -33,6 +33,8 @@ from ronghe.processes import (
 )
 
 USER = login.OPERATOR
+# The engine, as Airflow knows it.
+CONNECTION = "AIRFLOW_CONN_SPARK_CONNECT"
 _START_SECONDS = 600
 _READY_PATHS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 # How long a server that died has to be started again and be well.
@@ -81,9 +83,8 @@ def environment(home: Home) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         # What a scheduler that died had queued is taken up by the one started after it.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
-        "AIRFLOW_CONN_SPARK_CONNECT": json.dumps(
-            {"conn_type": "spark_connect", "host": "localhost", "port": _engine_port(home)}
-        ),
+        CONNECTION: os.environ.get(CONNECTION)
+        or json.dumps({"conn_type": "spark_connect", "host": "localhost", "port": _engine_port(home)}),
         engine.TOKEN_VARIABLE: engine.token(home),
         "RONGHE_HOME": str(home.root),
         "GX_ANALYTICS_ENABLED": "false",
@@ -193,6 +194,18 @@ def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
     started = save_state(_state_file(home), process.pid, port(), config)
     _await_health(process, home)
     return started
+
+
+def migrate(home: Home) -> NoReturn:
+    """Make or upgrade Airflow's database, and the pool every engine task takes a slot of.
+
+    Raises:
+        AirflowError: Airflow is not installed.
+    """
+    home.make()
+    settings = environment(home)
+    subprocess.run([_program(settings), "db", "migrate"], env=settings, check=True)
+    become(home, "pools", "set", engine.POOL, str(engine.POOL_SLOTS), engine.POOL_SAID)
 
 
 def become(home: Home, *arguments: str) -> NoReturn:

@@ -8,11 +8,12 @@ from pyspark.sql import functions as F
 
 from ronghe.contracts import Feed, Table
 from ronghe.contracts.expectations import Expectation
-from ronghe.ingest.closed import purged_ids
+from ronghe.ingest.closed import KEYS, closed_until, purged_ids
 from ronghe.ingest.deliveries import Delivery, Event, accepted_among
 from ronghe.job import DataStopped
 from ronghe.lake import Lake
 from ronghe.quality.checks import Result, judge
+from ronghe.standardise.standardiser import of_open_key_days
 
 FATES = ("accepted", "deduplicated", "quarantined")
 # A share of fewer records than this says little; each of them is in quarantine with its reason all the same.
@@ -167,6 +168,27 @@ def consequences(
     ]
     ids = leaning(lake.read("meta.duplicate"), lake.read("meta.quarantine"), [d.delivery_id for d in gone])
     told = "it leans on a delivery that was restated or stopped; it is standardised again"
-    # What was purged cannot be standardised again; its rows stand as they are.
-    known = {d.delivery_id for d in claimed} | purged_ids(lake)
-    return found + [event(d, "reopened", told) for d in accepted_among(lake, ids) if d.delivery_id not in known]
+    # What was purged, or has lost the key of a day, cannot be standardised again as it was; its rows stand as they are.
+    leaners = accepted_among(lake, ids)
+    known = {d.delivery_id for d in claimed} | purged_ids(lake) | _keyless(lake, leaners)
+    return found + [event(d, "reopened", told) for d in leaners if d.delivery_id not in known]
+
+
+def _keyless(lake: Lake, deliveries: Sequence[Delivery]) -> set[str]:
+    """Return the ids of deliveries with a row, or a duplicate of one, of a service day whose key was destroyed.
+
+    They would get other tokens, and pair with nothing that they paired with.
+    """
+    closed, found = closed_until(lake, KEYS), set[str]()
+    if closed is None:
+        return found
+    for target in sorted({lake.catalogue.feed(d.feed_id).target for d in deliveries}):
+        rows = lake.read(target).where(~of_open_key_days(lake.catalogue.table(target), closed))
+        kept = rows.select(
+            F.col("delivery_id").alias("kept_delivery_id"), F.col("record_number").alias("kept_record_number")
+        )
+        leaning_on = lake.read("meta.duplicate").join(kept, kept.columns, "left_semi")
+        with_such = rows.select("delivery_id").unionByName(leaning_on.select("delivery_id"))
+        asked = with_such.where(F.col("delivery_id").isin(*(d.delivery_id for d in deliveries))).distinct()
+        found |= {row["delivery_id"] for row in asked.collect()}
+    return found

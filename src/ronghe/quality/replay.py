@@ -21,7 +21,7 @@ from ronghe.quality.checks import judge
 from ronghe.standardise.fates import OTHER_SIDE, RECORD, Fates, decide, rules
 
 QUARANTINE, DUPLICATE = "meta.quarantine", "meta.duplicate"
-# A line of quarantine whose raw record was destroyed with the key of its day.
+# A line of quarantine whose raw record, or the key of whose day, was destroyed.
 DESTROYED = "destroyed:record"
 
 
@@ -73,7 +73,7 @@ def decide_again(lake: Lake, feed: Feed, deliveries: Sequence[Delivery], keys: K
         found.standing.select(*RECORD).unionByName(found.duplicates.select(*RECORD)).withColumn("leaves", F.lit(True))
     )
     still = found.quarantined.select(*RECORD, F.struct("reasons", "record", *OTHER_SIDE).alias("now"))
-    # A record of which raw knows nothing any more is neither right nor wrong.
+    # A record of which raw, or the key of its day, is gone is neither right nor wrong.
     without_raw = F.concat_ws(" ", F.regexp_replace("reasons", f" ?{DESTROYED}", ""), F.lit(DESTROYED))
     as_it_was = F.struct(without_raw.alias("reasons"), "record", *OTHER_SIDE)
     decided = (

@@ -4,16 +4,21 @@ begun in the ledger -> keys -> originals -> raw -> quarantine -> old versions ->
 the first step on the days are closed, so nothing is made anew of them; every later step may be done again.
 """
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
-from ronghe.contracts import Feed
+from ronghe.contracts import ContractError, Feed
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION
 from ronghe.ingest.deliveries import Delivery
+from ronghe.job import JobFailed, alone
 from ronghe.lake import Lake, Part, digest
 from ronghe.privacy.keys import KeyStore
 from ronghe.retention.due import REFUSED, RETENTION, Act, day_keys, of_feed, of_table, rows_until
@@ -21,42 +26,131 @@ from ronghe.retention.due import REFUSED, RETENTION, Act, day_keys, of_feed, of_
 QUARANTINE, DUPLICATE = "meta.quarantine", "meta.duplicate"
 # What quarantine keeps of a record whose content has to go: that it was there, and its reasons.
 _NOTHING = {"record": "'{}'"}
+# An original on its way out; no delivery begins with a dot.
+_ASIDE = ".destroyed~"
 
 
-def destroy_due(lake: Lake, home: Home, as_of: date) -> list[Act]:
-    """Destroy what is due on a business day; return the acts that found something to do.
+def destroy_due(lake: Lake, home: Home, as_of: date) -> int:
+    """Destroy what is due on a business day; return how many acts found something to do.
 
-    Keys go first: with them gone, tokens that are kept are mere numbers, whatever happens to the steps behind.
+    Keys go first: with them gone, tokens that are kept are mere numbers, whatever happens to the steps behind. What
+    holds back one feed holds back no other.
+
+    Raises:
+        ContractError: a file lies in a folder whose name is no date; all else that was due is gone.
+        JobFailed: a job held a feed for too long; all else that was due is gone.
     """
-    return [act for act in _acts(lake, home, as_of) if act.is_due]
-
-
-def _acts(lake: Lake, home: Home, as_of: date) -> Iterator[Act]:
-    store = KeyStore(home.keys)
-    if keys := day_keys(lake.catalogue, store.ids(), as_of):
-        for act in _begun(lake, [keys]):
-            store.destroy(act.keys)
-            _end(lake, act)
-        yield keys
+    trail, store, faults = Trail(lake), KeyStore(home.keys), list[Exception]()
+    keys = day_keys(lake.catalogue, store.ids(), as_of)
+    count = trail.carry_out([keys], lambda act: store.destroy(act.keys))
     for feed in lake.catalogue.feeds.values():
-        found = list(of_feed(lake, home, feed, as_of))
-        for act in _begun(lake, found):
-            _destroy_deliveries(lake, home, feed, act)
-            _end(lake, act)
-        yield from found
-    for table_id in lake.catalogue.tables:
-        if rows := of_table(lake, table_id, as_of):
-            for act in _begun(lake, [rows]):
-                lake.destroy(table_id, rows_until(lake, act.until or as_of, table_id))
-                lake.forget(table_id)
-                _end(lake, act)
-            yield rows
+        try:
+            with _alone_with(home, lake, feed):
+                _put_back(home.landing / feed.source_code)
+                acts = list(of_feed(lake, home, feed, as_of))
+                count += trail.carry_out(acts, lambda act: _destroy_deliveries(trail, home, feed, act))  # noqa: B023
+        except (ContractError, JobFailed) as error:
+            faults.append(error)
+    tables = (of_table(lake, table_id, as_of) for table_id in lake.catalogue.tables)
+    count += trail.carry_out(filter(None, tables), lambda act: _destroy_rows(lake, act))
+    for kind in (ContractError, JobFailed):
+        if any(isinstance(fault, kind) for fault in faults):
+            raise kind("\n".join(str(fault) for fault in faults))
+    return count
 
 
-def _destroy_deliveries(lake: Lake, home: Home, feed: Feed, act: Act) -> None:
+@contextmanager
+def _alone_with(home: Home, lake: Lake, feed: Feed) -> Iterator[None]:
+    """Hold every feed of the same target: what is accepted of one may reopen a delivery of another."""
+    with ExitStack() as held:
+        for other in sorted(f.id for f in lake.catalogue.feeds.values() if f.target == feed.target):
+            held.enter_context(alone(home, other))
+        yield
+
+
+class Trail:
+    """The ledger of destruction: what was begun, and what is done."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+
+    def carry_out(self, acts: Iterable[Act], destroy: Callable[[Act], object]) -> int:
+        """Carry out acts that find something to go, and those that were cut off; return how many found something."""
+        count = 0
+        for act in acts:
+            if act.is_due:
+                self.record("begun", [self._row(act), *map(_row_of, _of_each(act))])
+                crash_point("destruction:begun")
+            if act.is_due or self._is_open(act):
+                destroy(act)
+                self._end(act)
+            count += act.is_due
+        return count
+
+    def record(self, state: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows in a state, each once however often it is recorded."""
+        there = {(row["destruction_id"], row["state_code"]) for row in self._rows()}
+        now = datetime.now(UTC)
+        new = [
+            {**r, "state_code": state, "recorded_at": now} for r in rows if (r["destruction_id"], state) not in there
+        ]
+        if not new:
+            return
+        table = self.lake.catalogue.table(DESTRUCTION)
+        values = [tuple(row[name] for name in table.column_names) for row in new]
+        frame = self.lake.spark.createDataFrame(values, schema_ddl(table))
+        self.lake.append(DESTRUCTION, frame, digest(DESTRUCTION, state, [row["destruction_id"] for row in new]))
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return list(self.lake.rows(DESTRUCTION).to_pylist())
+
+    def _open(self, act: Act) -> list[dict[str, Any]]:
+        """Return the acts of the same reason and subject that are not done."""
+        rows = [row for row in self._rows() if (row["reason_code"], row["subject"]) == (act.reason, act.subject)]
+        done = {row["destruction_id"] for row in rows if row["state_code"] == "done"}
+        return [row for row in rows if row["destruction_id"] not in done]
+
+    def _is_open(self, act: Act) -> bool:
+        return bool(self._open(act))
+
+    def _end(self, act: Act) -> None:
+        """Write that an act is done, and whatever was cut off of it before."""
+        crash_point("destruction:ending")
+        same = self._open(act)
+        self.record("done", [r for r in same if not act.until or not r["until_date"] or r["until_date"] <= act.until])
+
+    def _row(self, act: Act) -> dict[str, Any]:
+        """Return the row of an act: the same one that was cut off has the same identifier, a later one another."""
+        said = (act.reason, act.subject)
+        done = [r for r in self._rows() if (r["reason_code"], r["subject"]) == said and r["state_code"] == "done"]
+        return _row_of(act) | {"destruction_id": digest(*said, act.until, act.proof, len(done))[:20]}
+
+
+def _of_each(act: Act) -> list[Act]:
+    """Return the part of an act that is about each of its deliveries."""
+    return [Act(act.reason, d.delivery_id, act.as_of, d.business_date, (d,)) for d in act.deliveries]
+
+
+def _row_of(act: Act) -> dict[str, Any]:
+    return {
+        "destruction_id": digest(act.reason, act.subject, act.until, act.proof)[:20],
+        "reason_code": act.reason,
+        "subject": act.subject,
+        "until_date": act.until,
+        "as_of_date": act.as_of,
+        "delivery_count": len(act.deliveries),
+        "file_count": len(act.originals),
+        "record_count": act.records,
+        "key_count": len(act.keys),
+        "proof_sha256": act.proof,
+    }
+
+
+def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
     """Take originals and records out, then say so of each delivery; `meta.delivery` keeps its counts."""
-    for path in act.files:
-        path.unlink(missing_ok=True)
+    lake = trail.lake
+    for original in act.originals:
+        _take_out(home.landing / original.path, original)
     crash_point("destruction:originals")
     if act.reason == REFUSED or not act.deliveries:
         return
@@ -71,62 +165,36 @@ def _destroy_deliveries(lake: Lake, home: Home, feed: Feed, act: Act) -> None:
         lake.blank(QUARANTINE, _NOTHING, where)
     for table_id in (feed.raw_table, QUARANTINE, DUPLICATE):
         lake.forget(table_id)
-    _record(lake, "done", [_purged(act, delivery) for delivery in act.deliveries])
+    trail.record("done", map(_row_of, _of_each(act)))
 
 
-def _begun(lake: Lake, acts: Iterable[Act]) -> Iterator[Act]:
-    """Yield the acts to do: those with something to go, written down first, and those that were cut off."""
-    open_acts = {(row["reason_code"], row["subject"]) for row in _open(lake)}
-    for act in acts:
-        if act.is_due:
-            _record(lake, "begun", [_row(act)])
-            crash_point("destruction:begun")
-        if act.is_due or (act.reason, act.subject) in open_acts:
-            yield act
+def _destroy_rows(lake: Lake, act: Act) -> None:
+    lake.destroy(act.subject, rows_until(lake, act.until or act.as_of, act.subject))
+    lake.forget(act.subject)
 
 
-def _end(lake: Lake, act: Act) -> None:
-    """Write that an act is done, and whatever was cut off of it before."""
-    crash_point("destruction:ending")
-    same = [row for row in _open(lake) if (row["reason_code"], row["subject"]) == (act.reason, act.subject)]
-    _record(
-        lake, "done", [row for row in same if not act.until or not row["until_date"] or row["until_date"] <= act.until]
-    )
+def _take_out(path: Path, original: Delivery) -> None:
+    """Remove an original; other content that its source has put in its place since it was looked at stays.
 
-
-def _open(lake: Lake) -> list[dict[str, Any]]:
-    rows = lake.rows(DESTRUCTION).to_pylist()
-    done = {row["destruction_id"] for row in rows if row["state_code"] == "done"}
-    return [row for row in rows if row["destruction_id"] not in done]
-
-
-def _row(act: Act) -> dict[str, Any]:
-    return {
-        "destruction_id": act.act_id,
-        "reason_code": act.reason,
-        "subject": act.subject,
-        "until_date": act.until,
-        "as_of_date": act.as_of,
-        "delivery_count": len(act.deliveries),
-        "file_count": len(act.files),
-        "record_count": act.records,
-        "key_count": len(act.keys),
-        "proof_sha256": act.proof,
-    }
-
-
-def _purged(act: Act, delivery: Delivery) -> dict[str, Any]:
-    """Return the row that says that one delivery is gone."""
-    one = Act(act.reason, delivery.delivery_id, act.as_of, delivery.business_date, (delivery,))
-    return _row(one)
-
-
-def _record(lake: Lake, state: str, rows: Iterable[dict[str, Any]]) -> None:
-    now = datetime.now(UTC)
-    new = [{**row, "state_code": state, "recorded_at": now} for row in rows]
-    if not new:
+    It is moved first and looked at then, so that nothing can take its place in between.
+    """
+    aside = path.with_name(f"{_ASIDE}{path.name}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
         return
-    table = lake.catalogue.table(DESTRUCTION)
-    values = [tuple(row[name] for name in table.column_names) for row in new]
-    frame = lake.spark.createDataFrame(values, schema_ddl(table))
-    lake.append(DESTRUCTION, frame, digest(DESTRUCTION, state, [row["destruction_id"] for row in new]))
+    crash_point("destruction:aside")
+    with aside.open("rb") as file:
+        is_it = hashlib.file_digest(file, "sha256").hexdigest() == original.content_sha256
+    if is_it:
+        aside.unlink()
+    else:
+        _put_back(path.parent)
+
+
+def _put_back(folder: Path) -> None:
+    """Put files that were moved where they were, unless their source has put newer ones there meanwhile."""
+    for aside in folder.rglob(f"{_ASIDE}*"):
+        with suppress(FileExistsError):
+            os.link(aside, aside.with_name(aside.name.removeprefix(_ASIDE)))
+        aside.unlink()

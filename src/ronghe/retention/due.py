@@ -8,49 +8,48 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 from ronghe.contracts import Catalogue, Feed
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION, KEYS, purged_ids
-from ronghe.ingest.deliveries import Delivery, Ledger, discover
+from ronghe.ingest.deliveries import Delivery, Ledger, discover, landed_files
 from ronghe.lake import Lake, digest
-from ronghe.ledger import accepted_events, last_events
+from ronghe.ledger import ACCEPTED, accepted_events, last_events
 
 WINDOW, RETENTION, REFUSED = "window", "retention", "refused"
-_ENDED = ("accepted", "replayed", "duplicate", "superseded")
+_ENDED = (*ACCEPTED, "duplicate", "superseded")
+# The next run of the ingest takes these up.
+_UNDER_WAY = ("landed", "reopened")
 _DAY_KEY = re.compile(r"(?:day|late)_(\d{4}-\d{2}-\d{2})(?:_.+)?")
 
 
 @dataclass(frozen=True)
 class Act:
-    """One act of destruction: why, of what, until which day, and what is there to go."""
+    """One act of destruction: why, of what, until which day, and what is there to go.
+
+    `deliveries` lose their records, `originals` are deliveries whose file lies in the landing zone.
+    """
 
     reason: str
     subject: str
     as_of: date
     until: date | None = None
     deliveries: tuple[Delivery, ...] = ()
-    files: tuple[Path, ...] = ()
+    originals: tuple[Delivery, ...] = ()
     keys: tuple[str, ...] = ()
     records: int = 0
 
     @property
     def is_due(self) -> bool:
         """Whether anything is there to go."""
-        return bool(self.deliveries or self.files or self.keys or self.records)
+        return bool(self.deliveries or self.originals or self.keys or self.records)
 
     @property
     def proof(self) -> str:
-        """SHA-256 over the ids and content hashes of what goes."""
+        """SHA-256 over the ids, paths and content hashes of what goes."""
         delivered = sorted((d.delivery_id, d.content_sha256) for d in self.deliveries)
-        return digest(delivered, sorted(path.name for path in self.files), sorted(self.keys))
-
-    @property
-    def act_id(self) -> str:
-        """Identifier: the same act found again has the same."""
-        return digest(self.reason, self.subject, self.until, self.proof)[:20]
+        return digest(delivered, sorted((d.path, d.content_sha256) for d in self.originals), sorted(self.keys))
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class History:
     read: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: Iterable[dict[str, Any]]) -> "History":
+    def read_from(cls, rows: Iterable[dict[str, Any]]) -> "History":
         """Read it out of the feed's events."""
         rows = list(rows)
         names = Delivery.__dataclass_fields__
@@ -71,7 +70,11 @@ class History:
     @property
     def ended(self) -> set[Delivery]:
         """The deliveries that wait for nothing and nobody."""
-        return {delivery for delivery, event in self.last.items() if event in _ENDED}
+        return self.of(*_ENDED)
+
+    def of(self, *events: str) -> set[Delivery]:
+        """Return the deliveries whose last event is one of some."""
+        return {delivery for delivery, event in self.last.items() if event in events}
 
     def records(self, deliveries: Iterable[Delivery]) -> int:
         """Return how many records deliveries had."""
@@ -94,19 +97,17 @@ def last_over(as_of: date, days: int) -> date:
     return as_of - timedelta(days + 1)
 
 
-def day_keys(found: Catalogue, keys: Iterable[str], as_of: date) -> Act | None:
+def day_keys(found: Catalogue, keys: Iterable[str], as_of: date) -> Act:
     """Return the keys of service days to destroy: those of days on which the window of no feed is open.
 
-    One key serves every feed of a day, so the longest window counts.
+    One key serves every feed of a day, so the longest window counts; where no feed has such keys any more, none.
     """
-    windows = [
+    windows = (
         feed.lateness_days
         for feed in found.feeds.values()
         if any(c.tokenise and c.tokenise.key == "service_day" for c in found.table(feed.target).columns)
-    ]
-    if not windows:
-        return None
-    until = last_over(as_of, max(windows))
+    )
+    until = last_over(as_of, max(windows, default=0))
     days = ((key, _DAY_KEY.fullmatch(key)) for key in sorted(keys))
     due = tuple(key for key, day in days if day and date.fromisoformat(day[1]) <= until)
     return Act(WINDOW, KEYS, as_of, until, keys=due)
@@ -115,36 +116,62 @@ def day_keys(found: Catalogue, keys: Iterable[str], as_of: date) -> Act | None:
 def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
     """Yield what is due of a feed's deliveries: by retention, by the lateness window, by what the contract refuses.
 
-    A delivery that is not accepted, a duplicate or restated waits for a person, and is kept until its retention ends.
+    Nothing goes that the next run of the ingest will take up. A delivery that is neither accepted, a duplicate nor
+    restated waits for a person, and is kept until its retention ends.
+
+    Raises:
+        ContractError: a file lies in a folder whose name is no date.
     """
-    history = History.of(Ledger(lake, feed).events())
+    history = History.read_from(Ledger(lake, feed).events())
     if not history.last:
         return
     # Files that are fetched tell the next fetch what it knows already; those of the newest day have to stay.
     newest = max(d.business_date for d in history.last)
-    lying = [d for d in discover(feed, home.landing) if feed.transport is None or d.business_date < newest]
+    lying = {d for d in discover(feed, home.landing) if feed.transport is None or d.business_date < newest}
+    lying -= _awaited_elsewhere(lake, home, feed, lying)
+    begun = {delivery for delivery in history.last if delivery.delivery_id in purged_ids(lake)}
+    # What was restated and lies there again is put back, and will be taken in.
+    under_way = (history.of(*_UNDER_WAY) | (history.of("superseded") & lying)) - begun
 
-    def act(reason: str, until: date | None, due: set[Delivery], files_of: set[Delivery]) -> Act:
-        ids = {delivery.delivery_id for delivery in files_of}
-        files = tuple(home.landing / d.path for d in lying if d.delivery_id in ids)
-        ordered = tuple(sorted(due, key=lambda d: (d.business_date, d.path)))
-        return Act(reason, feed.id, as_of, until, ordered, files, records=history.records(due))
+    def act(reason: str, until: date | None, due: set[Delivery], over: set[Delivery]) -> Act:
+        ordered, originals = (tuple(sorted(some, key=_order)) for some in (due, over & lying))
+        return Act(reason, feed.id, as_of, until, ordered, originals, records=history.records(due))
 
-    gone, ended = purged_ids(lake), history.ended
-    purged = {delivery for delivery in history.last if delivery.delivery_id in gone}
+    rest, done = set(history.last) - under_way, _done(lake, RETENTION)
     if feed.retention_days is not None:
-        until, before = last_over(as_of, feed.retention_days), _done_until(lake, RETENTION, feed.id)
-        over = {d for d in history.last if d.business_date <= until}
-        due = {d for d in over if d not in purged or before is None or d.business_date > before}
-        yield act(RETENTION, until, due, over)
-        ended, purged = ended - over, purged - over
+        until = last_over(as_of, feed.retention_days)
+        over = {d for d in rest if d.business_date <= until}
+        yield act(RETENTION, until, {d for d in over if d.delivery_id not in done}, over)
+        rest -= over
+    ended = rest & history.ended
     if lake.catalogue.table(feed.target).tokenised:
-        until = last_over(as_of, feed.lateness_days)
-        due = {d for d in ended - purged if d.business_date <= until}
+        until, done = last_over(as_of, feed.lateness_days), done | _done(lake, WINDOW)
+        over = {d for d in ended if d.business_date <= until}
         # The file of a delivery that is gone may have been delivered again.
-        yield act(WINDOW, until, due, due | purged)
+        yield act(WINDOW, until, {d for d in over if d.delivery_id not in done}, over | (rest & begun))
     if feed.refuse:
         yield act(REFUSED, None, set(), ended)
+
+
+def _order(delivery: Delivery) -> tuple[date, str]:
+    return delivery.business_date, delivery.path
+
+
+def _awaited_elsewhere(lake: Lake, home: Home, feed: Feed, lying: set[Delivery]) -> set[Delivery]:
+    """Return the deliveries whose file another feed reads too (of one packed file), and has not taken in yet."""
+    awaited = set[Delivery]()
+    for other in lake.catalogue.feeds.values():
+        if other.source_code != feed.source_code or other.id == feed.id:
+            continue
+        read = {
+            path.relative_to(home.landing).as_posix()
+            for day in landed_files(other, home.landing).values()
+            for path in day
+        }
+        if shared := {d for d in lying if d.path in read}:
+            taken = {(d.path, d.content_sha256) for d in History.read_from(Ledger(lake, other).events()).ended}
+            awaited |= {d for d in shared if (d.path, d.content_sha256) not in taken}
+    return awaited
 
 
 def of_table(lake: Lake, table_id: str, as_of: date) -> Act | None:
@@ -164,8 +191,7 @@ def rows_until(lake: Lake, until: date, table_id: str) -> str:
     return f"`{kept.day_column}` <= DATE'{until}'" if kept else "false"
 
 
-def _done_until(lake: Lake, reason: str, subject: str) -> date | None:
-    """Return the last day until which something was destroyed to the end for a reason."""
-    rows = lake.rows(DESTRUCTION, ["state_code", "reason_code", "subject", "until_date"]).to_pylist()
-    known = (r for r in rows if (r["state_code"], r["reason_code"], r["subject"]) == ("done", reason, subject))
-    return max((row["until_date"] for row in known if row["until_date"]), default=None)
+def _done(lake: Lake, reason: str) -> set[str]:
+    """Return the ids of the deliveries that were destroyed to the end for a reason."""
+    rows = lake.rows(DESTRUCTION, ["state_code", "reason_code", "subject"]).to_pylist()
+    return {row["subject"] for row in rows if (row["state_code"], row["reason_code"]) == ("done", reason)}

@@ -17,7 +17,15 @@ from ronghe.ingest.deliveries import Delivery, accepted_rows
 from ronghe.lake import Lake
 from ronghe.ledger import accepted_events
 from ronghe.privacy.keys import KeyStore
-from ronghe.standardise.standardiser import as_read, judge, stands, with_other_side, with_standing, with_tokens
+from ronghe.standardise.standardiser import (
+    as_read,
+    judge,
+    of_open_key_days,
+    stands,
+    with_other_side,
+    with_standing,
+    with_tokens,
+)
 
 # What names a record.
 RECORD = ("delivery_id", "record_number")
@@ -57,7 +65,8 @@ def decide(
         deliveries: landed and not accepted yet; or accepted, with `only`.
         restated: deliveries that these restate; their rows stand no more.
         keys: where token keys are kept.
-        only: `delivery_id` and `record_number` of the records to judge; none for all of the deliveries.
+        only: `delivery_id` and `record_number` of the records to judge, none for all of the deliveries; of these, right
+            ones of a day whose key was destroyed have no fate.
     """
     table = lake.catalogue.table(feed.target)
     rows = [(delivery.delivery_id, delivery.business_date) for delivery in deliveries]
@@ -69,7 +78,11 @@ def decide(
     # cache: no later plan holds the rules' expressions, and no write to a table they read makes them run again.
     judged = judge(raw, days, feed, lake.catalogue).localCheckpoint()
     right = judged.where(F.size("reasons") == 0).drop("reasons", "record")
-    right = with_tokens(right, feed, table, keys, closed_until(lake, KEYS))
+    closed = closed_until(lake, KEYS)
+    if only is not None and closed:
+        # A late key would tell such a row from the same one that stands: it could be counted twice.
+        right = right.where(of_open_key_days(table, closed))
+    right = with_tokens(right, feed, table, keys, closed)
     present = accepted_rows(lake, feed.target) if lake.exists(feed.target) else None
     if present is not None and restated:
         present = present.where(~F.col("delivery_id").isin(*(delivery.delivery_id for delivery in restated)))

@@ -210,6 +210,17 @@ def with_tokens(
     return frame
 
 
+def of_open_key_days(table: Table, keyless_until: date) -> Column:
+    """Say of a row whether the keys of its service days are there still.
+
+    Args:
+        table: the contract of the row's table.
+        keyless_until: last service day whose key was destroyed.
+    """
+    days = (c.tokenise.day_column for c in table.tokenised if c.tokenise and c.tokenise.key == "service_day")
+    return reduce(Column.__and__, (F.col(str(day)) > F.lit(keyless_until) for day in days), F.lit(True))
+
+
 def _day_key(day_column: str, lateness_days: int, keyless_until: date | None) -> Column:
     day = F.date_format(day_column, "yyyy-MM-dd")
     late = F.concat(F.lit("late_"), day, F.lit("_"), F.col("delivery_id"))
