@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 QUARANTINE = "meta.quarantine"
+# What a look without an engine cannot tell.
+_KEPT_BY_ALL = "if every row keeps it; else it is refused"
 # Two tasks that make one table at the same time see each other's files, or each other's metadata.
 _CONFLICTS = (
     "DELTA_CONCURRENT",
@@ -115,9 +117,13 @@ class Upkeep(ABC):
         # What an older Ronghe did not record about a table, it did not hold to its version either.
         before = properties.get("ronghe.contract", "").partition("@")[2] if SHAPE_PROPERTY in properties else ""
         refuse_version(table_id, before, table.version, changed)
+        # What a code set or another declaration makes of a limit has no version of the table's.
+        limits = new_checks(table, self.catalogue.codesets, properties)
         if not only_look:
             self._bring_up(table, changed, columns, properties)
-        return changed
+        return changed + tuple(
+            Change("", f"limit {name} is set anew", "minor", _KEPT_BY_ALL) for name in sorted(limits)
+        )
 
     def _bring_up(
         self,
