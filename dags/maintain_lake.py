@@ -20,4 +20,5 @@ with DAG(
     doc_md=__doc__,
     **settings(),
 ):
-    job_task("destroy_due") >> job_task("maintain_lake") >> recycle_engine()
+    # What stopped the destruction is told by its own task; the rest is maintained all the same.
+    job_task("destroy_due") >> job_task("maintain_lake", trigger_rule="all_done") >> recycle_engine()

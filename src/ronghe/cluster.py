@@ -62,7 +62,11 @@ def properties_file(home: Home) -> Path:
     path = home.service / "cluster.conf"
     secret = secret_file(Path(os.environ.get("RONGHE_CLUSTER_SECRET_FILE", home.service / "cluster.secret"))).strip()
     lines = ("spark.authenticate true", f"spark.authenticate.secret {secret}", "spark.network.crypto.enabled true")
-    secret_file(path, "".join(f"{line}\n" for line in lines))
+    said = "".join(f"{line}\n" for line in lines)
+    if not path.exists() or path.read_text("utf-8") != said:  # the secret was changed
+        partial = path.with_suffix(f".{os.getpid()}.tmp")
+        secret_file(partial, said)
+        partial.replace(path)
     return path
 
 

@@ -123,7 +123,7 @@ def run_job(
 
 
 @contextmanager
-def alone(home: Home, what: str) -> Iterator[None]:
+def alone(home: Home, what: str, seconds: float | None = None) -> Iterator[None]:
     """Hold the lock of a feed, or of a job: what a rerun found due and what the live run writes meanwhile must agree.
 
     The system frees it with the process, however that ends.
@@ -131,7 +131,8 @@ def alone(home: Home, what: str) -> Iterator[None]:
     Raises:
         JobFailed: another run held it for too long.
     """
-    folder, deadline = home.service / "locks", time.monotonic() + _ALONE_SECONDS
+    patience = _ALONE_SECONDS if seconds is None else seconds
+    folder, deadline = home.service / "locks", time.monotonic() + patience
     folder.mkdir(exist_ok=True)
     with (folder / f"{what}.lock").open("a") as lock:
         while True:
@@ -141,7 +142,7 @@ def alone(home: Home, what: str) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise JobFailed(
-                        f"Another run has held {what} for {_ALONE_SECONDS} s. Wait for it or end it, then try again."
+                        f"Another run has held {what} for {patience} s. Wait for it or end it, then try again."
                     ) from None
                 time.sleep(0.2)
         yield

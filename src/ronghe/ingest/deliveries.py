@@ -4,7 +4,7 @@ import hashlib
 import re
 import time
 from collections.abc import Collection, Container, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,8 +147,12 @@ def _delivery(feed: Feed, path: Path, folder: Path) -> Delivery:
         path=name,
         content_sha256=sha256,
         byte_count=path.stat().st_size,
-        delivery_id=digest(feed.id, name, sha256)[:20],
+        delivery_id=_identity(feed.id, name, sha256),
     )
+
+
+def _identity(feed_id: str, path: str, content_sha256: str) -> str:
+    return digest(feed_id, path, content_sha256)[:20]
 
 
 def _business_date(feed: Feed, relative: str, name: str) -> date:
@@ -166,6 +170,12 @@ def _business_date(feed: Feed, relative: str, name: str) -> date:
         f"{feed.id}: {name} has no business day (YYYY-MM-DD) where {feed.landing!r} wants one. "
         "Ask the source to deliver into a folder named after the day."
     )
+
+
+def as_of_feed(delivery: Delivery, feed_id: str) -> Delivery:
+    """Return the delivery that the same file is to another feed of its source: two may read one packed file."""
+    identity = _identity(feed_id, delivery.path, delivery.content_sha256)
+    return replace(delivery, feed_id=feed_id, delivery_id=identity)
 
 
 class Ledger:

@@ -6,8 +6,9 @@ the first step on the days are closed, so nothing is made anew of them; every la
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,17 @@ from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION
 from ronghe.ingest.deliveries import Delivery
-from ronghe.job import JobFailed, alone
+from ronghe.job import DataStopped, JobFailed, alone
 from ronghe.lake import Lake, Part, digest
+from ronghe.ledger import LEDGER
 from ronghe.privacy.keys import KeyStore
 from ronghe.retention.due import REFUSED, RETENTION, Act, day_keys, of_feed, of_table, rows_until
 
 QUARANTINE, DUPLICATE = "meta.quarantine", "meta.duplicate"
 # What quarantine keeps of a record whose content has to go: that it was there, and its reasons.
 _NOTHING = {"record": "'{}'"}
+# How long jobs of a feed are waited for.
+_BUSY_SECONDS = 600
 # An original on its way out; no delivery begins with a dot.
 _ASIDE = ".destroyed~"
 
@@ -34,38 +38,96 @@ def destroy_due(lake: Lake, home: Home, as_of: date) -> int:
     """Destroy what is due on a business day; return how many acts found something to do.
 
     Keys go first: with them gone, tokens that are kept are mere numbers, whatever happens to the steps behind. What
-    holds back one feed holds back no other.
+    holds back one feed or table holds back no other.
 
     Raises:
-        ContractError: a file lies in a folder whose name is no date; all else that was due is gone.
-        JobFailed: a job held a feed for too long; all else that was due is gone.
+        DataStopped: a file lies in a folder whose name is no date, a table is damaged, or the ledger has deliveries of
+            a feed that nothing declares; all else that was due is gone.
+        JobFailed: jobs held a feed for too long; all else that was due is gone.
     """
-    trail, store, faults = Trail(lake), KeyStore(home.keys), list[Exception]()
-    keys = day_keys(lake.catalogue, store.ids(), as_of)
-    count = trail.carry_out([keys], lambda act: store.destroy(act.keys))
+    trail, faults = Trail(lake), Faults()
+    count = 0
+    with faults.collected():
+        count += _keys(trail, KeyStore(home.keys), as_of)
+    groups: dict[str, list[Feed]] = {name: [] for name, table in lake.catalogue.tables.items() if table.retention}
     for feed in lake.catalogue.feeds.values():
-        try:
-            with _alone_with(home, lake, feed):
-                _put_back(home.landing / feed.source_code)
-                acts = list(of_feed(lake, home, feed, as_of))
-                count += trail.carry_out(acts, lambda act: _destroy_deliveries(trail, home, feed, act))  # noqa: B023
-        except (ContractError, JobFailed) as error:
-            faults.append(error)
-    tables = (of_table(lake, table_id, as_of) for table_id in lake.catalogue.tables)
-    count += trail.carry_out(filter(None, tables), lambda act: _destroy_rows(lake, act))
-    for kind in (ContractError, JobFailed):
-        if any(isinstance(fault, kind) for fault in faults):
-            raise kind("\n".join(str(fault) for fault in faults))
+        groups.setdefault(feed.target, []).append(feed)
+    for target, feeds in groups.items():
+        # Together: what is accepted of one feed may reopen a delivery of another one of its target.
+        with faults.collected(), _alone(home, [feed.id for feed in feeds]):
+            for feed in feeds:
+                with faults.collected():
+                    count += _feed(trail, home, feed, as_of)
+            with faults.collected():
+                rows = of_table(lake, target, as_of)
+                count += trail.carry_out([rows] if rows else [], lambda act: _destroy_rows(lake, act))
+    faults.tell()
     return count
 
 
+class Faults:
+    """What went wrong with one thing while the others went on."""
+
+    def __init__(self) -> None:
+        self._found = list[Exception]()
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep what goes wrong for later."""
+        try:
+            yield
+        except Exception as error:
+            self._found.append(error)
+
+    def tell(self) -> None:
+        """Raise what was collected: first what is not our own, whose text nobody may repeat; a retry tells the rest."""
+        for error in self._found:
+            if not isinstance(error, (ContractError, DataStopped, JobFailed)):
+                raise error
+        if not self._found:
+            return
+        kind = JobFailed if all(isinstance(error, JobFailed) for error in self._found) else DataStopped
+        raise kind("\n".join(str(error) for error in self._found))
+
+
 @contextmanager
-def _alone_with(home: Home, lake: Lake, feed: Feed) -> Iterator[None]:
-    """Hold every feed of the same target: what is accepted of one may reopen a delivery of another."""
-    with ExitStack() as held:
-        for other in sorted(f.id for f in lake.catalogue.feeds.values() if f.target == feed.target):
-            held.enter_context(alone(home, other))
-        yield
+def _alone(home: Home, feed_ids: Iterable[str]) -> Iterator[None]:
+    """Hold feeds, all or none: an ingest that waits for one must not wait for the others' too.
+
+    Raises:
+        JobFailed: one of them was held for too long.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        with ExitStack() as held:
+            try:
+                for feed_id in sorted(feed_ids):
+                    held.enter_context(alone(home, feed_id, 0))
+            except JobFailed:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                yield
+                return
+        time.sleep(1)
+
+
+def _keys(trail: "Trail", store: KeyStore, as_of: date) -> int:
+    """Destroy keys of days; none as long as a feed is not known whose window may be longer."""
+    lake = trail.lake
+    unknown = sorted(set(lake.rows(LEDGER, ["feed_id"])["feed_id"].to_pylist()) - set(lake.catalogue.feeds))
+    if unknown:
+        raise DataStopped(
+            f"{LEDGER} has deliveries of {', '.join(unknown)}, which nothing declares: no key of a day was destroyed. "
+            "Set RONGHE_SCHEMAS as it was, or declare them."
+        )
+    return trail.carry_out([day_keys(lake.catalogue, store.ids(), as_of)], lambda act: store.destroy(act.keys))
+
+
+def _feed(trail: "Trail", home: Home, feed: Feed, as_of: date) -> int:
+    _put_back(home.landing / feed.source_code)
+    acts = list(of_feed(trail.lake, home, feed, as_of))
+    return trail.carry_out(acts, lambda act: _destroy_deliveries(trail, home, feed, act))
 
 
 class Trail:
@@ -73,6 +135,8 @@ class Trail:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
+        # Nobody else writes it: the job runs alone.
+        self._known: list[dict[str, Any]] = lake.rows(DESTRUCTION).to_pylist()
 
     def carry_out(self, acts: Iterable[Act], destroy: Callable[[Act], object]) -> int:
         """Carry out acts that find something to go, and those that were cut off; return how many found something."""
@@ -89,7 +153,7 @@ class Trail:
 
     def record(self, state: str, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows in a state, each once however often it is recorded."""
-        there = {(row["destruction_id"], row["state_code"]) for row in self._rows()}
+        there = {(row["destruction_id"], row["state_code"]) for row in self._known}
         now = datetime.now(UTC)
         new = [
             {**r, "state_code": state, "recorded_at": now} for r in rows if (r["destruction_id"], state) not in there
@@ -100,13 +164,11 @@ class Trail:
         values = [tuple(row[name] for name in table.column_names) for row in new]
         frame = self.lake.spark.createDataFrame(values, schema_ddl(table))
         self.lake.append(DESTRUCTION, frame, digest(DESTRUCTION, state, [row["destruction_id"] for row in new]))
-
-    def _rows(self) -> list[dict[str, Any]]:
-        return list(self.lake.rows(DESTRUCTION).to_pylist())
+        self._known += new
 
     def _open(self, act: Act) -> list[dict[str, Any]]:
         """Return the acts of the same reason and subject that are not done."""
-        rows = [row for row in self._rows() if (row["reason_code"], row["subject"]) == (act.reason, act.subject)]
+        rows = [row for row in self._known if (row["reason_code"], row["subject"]) == (act.reason, act.subject)]
         done = {row["destruction_id"] for row in rows if row["state_code"] == "done"}
         return [row for row in rows if row["destruction_id"] not in done]
 
@@ -122,7 +184,7 @@ class Trail:
     def _row(self, act: Act) -> dict[str, Any]:
         """Return the row of an act: the same one that was cut off has the same identifier, a later one another."""
         said = (act.reason, act.subject)
-        done = [r for r in self._rows() if (r["reason_code"], r["subject"]) == said and r["state_code"] == "done"]
+        done = [r for r in self._known if (r["reason_code"], r["subject"]) == said and r["state_code"] == "done"]
         return _row_of(act) | {"destruction_id": digest(*said, act.until, act.proof, len(done))[:20]}
 
 
@@ -195,6 +257,12 @@ def _take_out(path: Path, original: Delivery) -> None:
 def _put_back(folder: Path) -> None:
     """Put files that were moved where they were, unless their source has put newer ones there meanwhile."""
     for aside in folder.rglob(f"{_ASIDE}*"):
-        with suppress(FileExistsError):
-            os.link(aside, aside.with_name(aside.name.removeprefix(_ASIDE)))
-        aside.unlink()
+        path = aside.with_name(aside.name.removeprefix(_ASIDE))
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                aside.rename(path)
+        aside.unlink(missing_ok=True)

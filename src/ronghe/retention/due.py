@@ -11,11 +11,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from ronghe.contracts import Catalogue, Feed
+from ronghe.contracts.rules import literal
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION, KEYS, purged_ids
-from ronghe.ingest.deliveries import Delivery, Ledger, discover, landed_files
+from ronghe.ingest.deliveries import Delivery, Ledger, as_of_feed, discover
 from ronghe.lake import Lake, digest
-from ronghe.ledger import ACCEPTED, accepted_events, last_events
+from ronghe.ledger import ACCEPTED, LEDGER, accepted_events, last_events
 
 WINDOW, RETENTION, REFUSED = "window", "retention", "refused"
 _ENDED = (*ACCEPTED, "duplicate", "superseded")
@@ -116,61 +117,59 @@ def day_keys(found: Catalogue, keys: Iterable[str], as_of: date) -> Act:
 def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
     """Yield what is due of a feed's deliveries: by retention, by the lateness window, by what the contract refuses.
 
-    Nothing goes that the next run of the ingest will take up. A delivery that is neither accepted, a duplicate nor
-    restated waits for a person, and is kept until its retention ends.
+    A delivery that waits for the ingest or for a person is kept until its retention ends; so is a file that its source
+    has put back, or that another feed of the source has still to read.
 
     Raises:
         ContractError: a file lies in a folder whose name is no date.
     """
+    tokenised = bool(lake.catalogue.table(feed.target).tokenised)
+    if feed.retention_days is None and not tokenised and not feed.refuse:
+        return
     history = History.read_from(Ledger(lake, feed).events())
     if not history.last:
         return
     # Files that are fetched tell the next fetch what it knows already; those of the newest day have to stay.
     newest = max(d.business_date for d in history.last)
     lying = {d for d in discover(feed, home.landing) if feed.transport is None or d.business_date < newest}
-    lying -= _awaited_elsewhere(lake, home, feed, lying)
-    begun = {delivery for delivery in history.last if delivery.delivery_id in purged_ids(lake)}
-    # What was restated and lies there again is put back, and will be taken in.
-    under_way = (history.of(*_UNDER_WAY) | (history.of("superseded") & lying)) - begun
+    gone, done = purged_ids(lake), _done(lake, RETENTION)
+    begun = {delivery for delivery in history.last if delivery.delivery_id in gone}
 
-    def act(reason: str, until: date | None, due: set[Delivery], over: set[Delivery]) -> Act:
-        ordered, originals = (tuple(sorted(some, key=_order)) for some in (due, over & lying))
-        return Act(reason, feed.id, as_of, until, ordered, originals, records=history.records(due))
+    def act(reason: str, until: date | None, due: set[Delivery], originals: set[Delivery]) -> Act:
+        lost, files = (tuple(sorted(some, key=_order)) for some in (due, originals & lying))
+        return Act(reason, feed.id, as_of, until, lost, files, records=history.records(due))
 
-    rest, done = set(history.last) - under_way, _done(lake, RETENTION)
+    over = set[Delivery]()
     if feed.retention_days is not None:
         until = last_over(as_of, feed.retention_days)
-        over = {d for d in rest if d.business_date <= until}
+        over = {d for d in history.last if d.business_date <= until}
         yield act(RETENTION, until, {d for d in over if d.delivery_id not in done}, over)
-        rest -= over
-    ended = rest & history.ended
-    if lake.catalogue.table(feed.target).tokenised:
+    # What was restated and lies there again was put back, and will be taken in.
+    back = (history.of("superseded") & lying) - begun
+    ended = history.ended - over - back
+    lying -= _awaited_elsewhere(lake, feed, lying)
+    closed = set[Delivery]()
+    if tokenised:
         until, done = last_over(as_of, feed.lateness_days), done | _done(lake, WINDOW)
-        over = {d for d in ended if d.business_date <= until}
+        closed = {d for d in ended if d.business_date <= until}
         # The file of a delivery that is gone may have been delivered again.
-        yield act(WINDOW, until, {d for d in over if d.delivery_id not in done}, over | (rest & begun))
+        originals = closed | (begun - over)
+        yield act(WINDOW, until, {d for d in closed if d.delivery_id not in done}, originals)
     if feed.refuse:
-        yield act(REFUSED, None, set(), ended)
+        yield act(REFUSED, None, set(), ended - closed)
 
 
 def _order(delivery: Delivery) -> tuple[date, str]:
     return delivery.business_date, delivery.path
 
 
-def _awaited_elsewhere(lake: Lake, home: Home, feed: Feed, lying: set[Delivery]) -> set[Delivery]:
-    """Return the deliveries whose file another feed reads too (of one packed file), and has not taken in yet."""
+def _awaited_elsewhere(lake: Lake, feed: Feed, lying: set[Delivery]) -> set[Delivery]:
+    """Return the deliveries whose file another feed of the same landing folder will take in yet."""
     awaited = set[Delivery]()
     for other in lake.catalogue.feeds.values():
-        if other.source_code != feed.source_code or other.id == feed.id:
-            continue
-        read = {
-            path.relative_to(home.landing).as_posix()
-            for day in landed_files(other, home.landing).values()
-            for path in day
-        }
-        if shared := {d for d in lying if d.path in read}:
-            taken = {(d.path, d.content_sha256) for d in History.read_from(Ledger(lake, other).events()).ended}
-            awaited |= {d for d in shared if (d.path, d.content_sha256) not in taken}
+        if (other.source_code, other.landing) == (feed.source_code, feed.landing) and other.id != feed.id:
+            there = {as_of_feed(delivery, other.id): delivery for delivery in lying}
+            awaited |= {there[delivery] for delivery in Ledger(lake, other).unseen(there)}
     return awaited
 
 
@@ -186,9 +185,17 @@ def of_table(lake: Lake, table_id: str, as_of: date) -> Act | None:
 
 
 def rows_until(lake: Lake, until: date, table_id: str) -> str:
-    """Return the predicate of the rows of a table with a retention that go."""
+    """Return the predicate of the rows of a table with a retention that go.
+
+    Rows of a delivery that is under way stay until it is accepted: its records are counted against them.
+    """
     kept = lake.catalogue.table(table_id).retention
-    return f"`{kept.day_column}` <= DATE'{until}'" if kept else "false"
+    if kept is None:
+        return "false"
+    last = last_events(lake.rows(LEDGER, ["delivery_id", "event_code", "recorded_at"]).to_pylist())
+    under_way = [literal(name) for name, event in sorted(last.items()) if event["event_code"] in _UNDER_WAY]
+    others = f" AND delivery_id NOT IN ({', '.join(under_way)})" if under_way else ""
+    return f"`{kept.day_column}` <= DATE'{until}'{others}"
 
 
 def _done(lake: Lake, reason: str) -> set[str]:

@@ -14,6 +14,7 @@ from ronghe.contracts import Catalogue, Feed
 from ronghe.contracts.base import Declaration
 from ronghe.ingest.closed import KEYS, closed_until
 from ronghe.ingest.deliveries import Delivery, accepted_rows
+from ronghe.job import JobFailed
 from ronghe.lake import Lake
 from ronghe.ledger import accepted_events
 from ronghe.privacy.keys import KeyStore
@@ -83,6 +84,8 @@ def decide(
         # A late key would tell such a row from the same one that stands: it could be counted twice.
         right = right.where(of_open_key_days(table, closed))
     right = with_tokens(right, feed, table, keys, closed)
+    if closed_until(lake, KEYS) != closed:
+        raise JobFailed(f"{feed.id}: keys of days were destroyed meanwhile; nothing was decided. Run the task again.")
     present = accepted_rows(lake, feed.target) if lake.exists(feed.target) else None
     if present is not None and restated:
         present = present.where(~F.col("delivery_id").isin(*(delivery.delivery_id for delivery in restated)))
