@@ -13,9 +13,9 @@ import yaml
 from typer.testing import CliRunner
 
 from ronghe.cli.main import app
-from ronghe.contracts import catalogue
+from ronghe.contracts import Table, catalogue
 from ronghe.contracts.catalogue import builtin_folder
-from ronghe.contracts.ddl import own_properties
+from ronghe.contracts.ddl import new_checks, own_properties
 from ronghe.home import Home
 from ronghe.lake import Lake
 
@@ -38,12 +38,18 @@ def make(home: Home, *table_ids: str, **properties: str) -> None:
             "format": {"provider": "parquet", "options": {}},
             "schemaString": json.dumps({"type": "struct", "fields": fields}),
             "partitionColumns": [],
-            "configuration": {k: v for k, v in (own_properties(table) | properties).items() if v},
+            "configuration": {k: v for k, v in (own_properties(table) | limits(table) | properties).items() if v},
         }
         log = Path(lake.path(table.id), "_delta_log", f"{0:020}.json")
         log.parent.mkdir(parents=True)
         actions = ({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": metadata})
         log.write_text("".join(json.dumps(action) + "\n" for action in actions), "utf-8")
+
+
+def limits(table: Table) -> dict[str, str]:
+    """Return a table's constraints as Delta keeps them."""
+    checks = new_checks(table, catalogue().codesets, {})
+    return {f"delta.constraints.{name.lower()}": check for name, check in checks.items()}
 
 
 def record(contract: Contract) -> dict[str, Any]:
@@ -125,7 +131,7 @@ MINOR, MAJOR = version("1.1.0"), version("2.0.0")
         (TABLE, [], 0, "0 tables would change, 0 refused"),
         (TABLE, [put("link_review_reason_code", description="In other words")], 0, "0 tables would change"),
         (TABLE, [lambda c: record(c)["properties"].reverse()], 0, "0 tables would change"),
-        (TABLE, [put("source_code", logicalTypeOptions={"maxLength": 40})], 0, "0 tables would change"),
+        (TABLE, [put("source_code", logicalTypeOptions={"maxLength": 40})], 0, "limit source_code_range is set anew"),
         # Additions.
         (TABLE, [add("remark", "source_code"), MINOR], 0, "would change meta.link_review: column remark was added"),
         (TABLE, [put("source_code", required=False), MINOR], 0, "column source_code became optional"),
