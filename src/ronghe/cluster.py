@@ -2,8 +2,8 @@
 
 The one of this machine has the shape of a real one: other processes, serialised closures, shuffles over sockets.
 `RONGHE_MASTER` names a master that others run (`spark://host:port`), `RONGHE_HOSTNAME` what the cluster calls this
-machine. Everybody in a cluster knows one secret (`service/cluster.secret`, or the
-file that `RONGHE_CLUSTER_SECRET_FILE` names).
+machine. Everybody in a cluster knows one secret: `service/cluster.secret`, or the file that
+`RONGHE_CLUSTER_SECRET_FILE` names.
 """
 
 import os

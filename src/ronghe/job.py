@@ -9,8 +9,8 @@ import fcntl
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -123,29 +123,39 @@ def run_job(
 
 
 @contextmanager
-def alone(home: Home, what: str, seconds: float | None = None) -> Iterator[None]:
-    """Hold the lock of a feed, or of a job: what a rerun found due and what the live run writes meanwhile must agree.
+def alone(home: Home, *names: str) -> Iterator[None]:
+    """Hold the locks of feeds, or of a job: what a rerun found due and what the live run writes meanwhile must agree.
 
-    The system frees it with the process, however that ends.
+    All or none are held, so that who waits for one keeps nobody from the others. The system frees them with the
+    process, however that ends.
 
     Raises:
-        JobFailed: another run held it for too long.
+        JobFailed: another run held one of them for too long.
     """
-    patience = _ALONE_SECONDS if seconds is None else seconds
-    folder, deadline = home.service / "locks", time.monotonic() + patience
+    folder, deadline = home.service / "locks", time.monotonic() + _ALONE_SECONDS
     folder.mkdir(exist_ok=True)
-    with (folder / f"{what}.lock").open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise JobFailed(
-                        f"Another run has held {what} for {patience} s. Wait for it or end it, then try again."
-                    ) from None
-                time.sleep(0.2)
-        yield
+    while True:
+        with ExitStack() as held:
+            busy = _take(folder, names, held)
+            if busy is None:
+                yield
+                return
+        if time.monotonic() > deadline:
+            raise JobFailed(
+                f"Another run has held {busy} for {_ALONE_SECONDS} s. Wait for it or end it, then try again."
+            )
+        time.sleep(0.2)
+
+
+def _take(folder: Path, names: Iterable[str], held: ExitStack) -> str | None:
+    """Take locks until one is another run's; return its name, none where all were taken."""
+    for name in names:
+        lock = held.enter_context((folder / f"{name}.lock").open("a"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return name
+    return None
 
 
 @contextmanager

@@ -10,6 +10,9 @@ LEDGER = "meta.delivery"
 # A delivery whose last event is one of these is accepted: by its acceptance, or by the last replay of its quarantine.
 ACCEPTED = ("accepted", "replayed")
 
+# The next run of the ingest takes these up.
+UNDER_WAY = ("landed", "reopened")
+
 
 def last_events(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the last event of each delivery, by its id; rows need `delivery_id` and `recorded_at`."""
@@ -41,5 +44,14 @@ def accepted_states(lake: Lake) -> dict[str, str]:
 
 def superseded_ids(lake: Lake) -> frozenset[str]:
     """Return the ids of deliveries that were restated; what is said of their records is over."""
+    return _ids_of(lake, "superseded")
+
+
+def under_way_ids(lake: Lake) -> frozenset[str]:
+    """Return the ids of deliveries that the next run of the ingest takes up, of whatever feed."""
+    return _ids_of(lake, *UNDER_WAY)
+
+
+def _ids_of(lake: Lake, *events: str) -> frozenset[str]:
     last = last_events(lake.rows(LEDGER, ["delivery_id", "event_code", "recorded_at"]).to_pylist())
-    return frozenset(name for name, row in last.items() if row["event_code"] == "superseded")
+    return frozenset(name for name, row in last.items() if row["event_code"] in events)

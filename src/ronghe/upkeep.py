@@ -120,7 +120,7 @@ class Upkeep(ABC):
         # What a code set or another declaration makes of a limit has no version of the table's.
         limits = new_checks(table, self.catalogue.codesets, properties)
         if not only_look:
-            self._bring_up(table, changed, columns, properties)
+            self._bring_up(table, changed, limits, columns, properties)
         return changed + tuple(
             Change("", f"limit {name} is set anew", "minor", _KEPT_BY_ALL) for name in sorted(limits)
         )
@@ -129,12 +129,12 @@ class Upkeep(ABC):
         self,
         table: Table,
         changed: tuple[Change, ...],
+        limits: Mapping[str, str],
         columns: Mapping[str, tuple[str, bool]],
         properties: Mapping[str, str],
     ) -> None:
         """Do what changed to a table; whatever could fail over its rows is looked at first."""
-        checks = new_checks(table, self.catalogue.codesets, properties)
-        for name, check in checks.items():
+        for name, check in limits.items():
             if self.read(table.id).where(f"NOT ({check})").limit(1).count():
                 raise EvolutionRefused(
                     f"{table.id}: the limit {name} was narrowed, and rows written before break it. Widen it again, or "

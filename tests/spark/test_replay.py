@@ -14,7 +14,6 @@ from pyspark.sql import SparkSession
 from jobs import accept_deliveries, land_deliveries, replay_quarantine, standardise_deliveries
 from ronghe import lake as lakes
 from ronghe.contracts import catalogue
-from ronghe.contracts.codeset import Code
 from ronghe.contracts.expectations import Expectation
 from ronghe.home import Home
 from ronghe.ingest.deliveries import accepted_ids
@@ -24,10 +23,11 @@ from ronghe.livelihood import parts
 from ronghe.quality import replay
 from tests import oracles
 from tests.samples.build import file_of
+from tests.spark.swipes import with_word
 
 pytestmark = pytest.mark.spark
 
-FEED, TARGET, CODES = "shenzhen.swipe", "std.swipe", "swipe_kind"
+FEED, TARGET = "shenzhen.swipe", "std.swipe"
 TABLES = (TARGET, "meta.duplicate", "meta.quarantine", "meta.delivery")
 MART = parts.Mart("mart.road_traffic", "service_date")
 NEW_WORD = "轮渡"
@@ -46,11 +46,7 @@ SECOND = [swipe("A2", 2, NEW_WORD), swipe("A4", 3, NEW_WORD), swipe("A5", 3)]
 def context(home: Home, spark: SparkSession, *, mended: bool = False, days: str | None = None) -> JobContext:
     found = catalogue()
     if mended:
-        kind = found.codeset(CODES)
-        bus, *others = kind.codes
-        known = Code(**{**bus.model_dump(), "aliases": (*bus.aliases, NEW_WORD)})
-        codes = found.codesets | {CODES: kind.model_copy(update={"codes": (known, *others)})}
-        found = dataclasses.replace(found, codesets=codes)
+        found = with_word(found, NEW_WORD)
     asked = Days.parse(days) if days else None
     return JobContext(home, found, spark, Lake(home, found, spark), FEED, asked)
 

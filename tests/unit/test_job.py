@@ -204,6 +204,24 @@ def test_jobs_on_one_feed_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) 
         )
 
 
+def test_who_waits_for_one_of_several_feeds_keeps_nobody_from_the_others(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_ALONE_SECONDS", 0)
+    home.make()
+    with job.alone(home, "a.two"):
+        with pytest.raises(JobFailed, match=r"has held a\.two"), job.alone(home, "a.one", "a.two"):
+            pass
+        with job.alone(home, "a.one"):
+            pass
+    with (
+        job.alone(home, "a.one", "a.two"),
+        pytest.raises(JobFailed, match=r"has held a\.one"),
+        job.alone(home, "a.one"),
+    ):
+        pass
+
+
 def test_a_full_disk_puts_no_row_on_the_screen(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log of errors cannot be written: the job fails as ever, without the text of either error."""
     (home.make().engine / "errors.log").mkdir()

@@ -13,7 +13,7 @@ from ronghe.contracts import ContractError, Feed
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.ingest.closed import closed_until, purged_ids
 from ronghe.lake import Lake, digest
-from ronghe.ledger import ACCEPTED, LEDGER, accepted_events, accepted_states, last_events, superseded_ids
+from ronghe.ledger import ACCEPTED, LEDGER, UNDER_WAY, accepted_events, accepted_states, last_events, superseded_ids
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -135,10 +135,15 @@ def _settled(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
     return {path: look for path, look in looked.items() if path not in young or _look(path) == look}
 
 
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, read in bounded memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _delivery(feed: Feed, path: Path, folder: Path) -> Delivery:
     relative = path.relative_to(folder).as_posix()
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = content_sha256(path)
     name = f"{feed.source_code}/{relative}"
     return Delivery(
         feed_id=feed.id,
@@ -248,7 +253,7 @@ class Ledger:
 
     def _is_waiting(self, event: dict[str, Any]) -> bool:
         stopped_before = event["event_code"] == "stopped" and event["contract_version"] != self._feed.version
-        return stopped_before or event["event_code"] in ("landed", "reopened")
+        return stopped_before or event["event_code"] in UNDER_WAY
 
     def restated(self, deliveries: Iterable[Delivery]) -> tuple[Delivery, ...]:
         """Return what was landed under the path of one of the given deliveries and has other content."""

@@ -4,11 +4,9 @@ begun in the ledger -> keys -> originals -> raw -> quarantine -> old versions ->
 the first step on the days are closed, so nothing is made anew of them; every later step may be done again.
 """
 
-import hashlib
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,17 @@ from ronghe.contracts.ddl import schema_ddl
 from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION
-from ronghe.ingest.deliveries import Delivery
+from ronghe.ingest.deliveries import Delivery, content_sha256
 from ronghe.job import DataStopped, JobFailed, alone
 from ronghe.lake import Lake, Part, digest
 from ronghe.ledger import LEDGER
 from ronghe.privacy.keys import KeyStore
 from ronghe.retention.due import REFUSED, RETENTION, Act, day_keys, of_feed, of_table, rows_until
+from ronghe.upkeep import QUARANTINE
 
-QUARANTINE, DUPLICATE = "meta.quarantine", "meta.duplicate"
+DUPLICATE = "meta.duplicate"
 # What quarantine keeps of a record whose content has to go: that it was there, and its reasons.
 _NOTHING = {"record": "'{}'"}
-# How long jobs of a feed are waited for.
-_BUSY_SECONDS = 600
 # An original on its way out; no delivery begins with a dot.
 _ASIDE = ".destroyed~"
 
@@ -54,7 +51,7 @@ def destroy_due(lake: Lake, home: Home, as_of: date) -> int:
         groups.setdefault(feed.target, []).append(feed)
     for target, feeds in groups.items():
         # Together: what is accepted of one feed may reopen a delivery of another one of its target.
-        with faults.collected(), _alone(home, [feed.id for feed in feeds]):
+        with faults.collected(), alone(home, *(feed.id for feed in feeds)):
             for feed in feeds:
                 with faults.collected():
                     count += _feed(trail, home, feed, as_of)
@@ -90,28 +87,6 @@ class Faults:
         raise kind("\n".join(str(error) for error in self._found))
 
 
-@contextmanager
-def _alone(home: Home, feed_ids: Iterable[str]) -> Iterator[None]:
-    """Hold feeds, all or none: an ingest that waits for one must not wait for the others' too.
-
-    Raises:
-        JobFailed: one of them was held for too long.
-    """
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        with ExitStack() as held:
-            try:
-                for feed_id in sorted(feed_ids):
-                    held.enter_context(alone(home, feed_id, 0))
-            except JobFailed:
-                if time.monotonic() > deadline:
-                    raise
-            else:
-                yield
-                return
-        time.sleep(1)
-
-
 def _keys(trail: "Trail", store: KeyStore, as_of: date) -> int:
     """Destroy keys of days; none as long as a feed is not known whose window may be longer."""
     lake = trail.lake
@@ -145,7 +120,7 @@ class Trail:
             if act.is_due:
                 self.record("begun", [self._row(act), *map(_row_of, _of_each(act))])
                 crash_point("destruction:begun")
-            if act.is_due or self._is_open(act):
+            if act.is_due or self._open(act):
                 destroy(act)
                 self._end(act)
             count += act.is_due
@@ -171,9 +146,6 @@ class Trail:
         rows = [row for row in self._known if (row["reason_code"], row["subject"]) == (act.reason, act.subject)]
         done = {row["destruction_id"] for row in rows if row["state_code"] == "done"}
         return [row for row in rows if row["destruction_id"] not in done]
-
-    def _is_open(self, act: Act) -> bool:
-        return bool(self._open(act))
 
     def _end(self, act: Act) -> None:
         """Write that an act is done, and whatever was cut off of it before."""
@@ -246,9 +218,7 @@ def _take_out(path: Path, original: Delivery) -> None:
     except FileNotFoundError:
         return
     crash_point("destruction:aside")
-    with aside.open("rb") as file:
-        is_it = hashlib.file_digest(file, "sha256").hexdigest() == original.content_sha256
-    if is_it:
+    if content_sha256(aside) == original.content_sha256:
         aside.unlink()
     else:
         _put_back(path.parent)

@@ -5,7 +5,8 @@ accepted. No clock hastens that: a lake whose sources are silent keeps what it h
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -16,12 +17,10 @@ from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION, KEYS, purged_ids
 from ronghe.ingest.deliveries import Delivery, Ledger, as_of_feed, discover
 from ronghe.lake import Lake, digest
-from ronghe.ledger import ACCEPTED, LEDGER, accepted_events, last_events
+from ronghe.ledger import ACCEPTED, accepted_events, last_events, under_way_ids
 
 WINDOW, RETENTION, REFUSED = "window", "retention", "refused"
 _ENDED = (*ACCEPTED, "duplicate", "superseded")
-# The next run of the ingest takes these up.
-_UNDER_WAY = ("landed", "reopened")
 _DAY_KEY = re.compile(r"(?:day|late)_(\d{4}-\d{2}-\d{2})(?:_.+)?")
 
 
@@ -132,31 +131,31 @@ def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
     # Files that are fetched tell the next fetch what it knows already; those of the newest day have to stay.
     newest = max(d.business_date for d in history.last)
     lying = {d for d in discover(feed, home.landing) if feed.transport is None or d.business_date < newest}
-    gone, done = purged_ids(lake), _done(lake, RETENTION)
+    gone, done = purged_ids(lake), _done(lake)
     begun = {delivery for delivery in history.last if delivery.delivery_id in gone}
 
     def act(reason: str, until: date | None, due: set[Delivery], originals: set[Delivery]) -> Act:
-        lost, files = (tuple(sorted(some, key=_order)) for some in (due, originals & lying))
+        lost, files = (tuple(sorted(some, key=_order)) for some in (due, originals))
         return Act(reason, feed.id, as_of, until, lost, files, records=history.records(due))
 
     over = set[Delivery]()
     if feed.retention_days is not None:
         until = last_over(as_of, feed.retention_days)
         over = {d for d in history.last if d.business_date <= until}
-        yield act(RETENTION, until, {d for d in over if d.delivery_id not in done}, over)
+        yield act(RETENTION, until, {d for d in over if d.delivery_id not in done[RETENTION]}, over & lying)
     # What was restated and lies there again was put back, and will be taken in.
     back = (history.of("superseded") & lying) - begun
     ended = history.ended - over - back
-    lying -= _awaited_elsewhere(lake, feed, lying)
+    read_by_all = lying - _awaited_elsewhere(lake, feed, lying)
     closed = set[Delivery]()
     if tokenised:
-        until, done = last_over(as_of, feed.lateness_days), done | _done(lake, WINDOW)
+        until = last_over(as_of, feed.lateness_days)
         closed = {d for d in ended if d.business_date <= until}
+        due = {d for d in closed if d.delivery_id not in done[WINDOW] | done[RETENTION]}
         # The file of a delivery that is gone may have been delivered again.
-        originals = closed | (begun - over)
-        yield act(WINDOW, until, {d for d in closed if d.delivery_id not in done}, originals)
+        yield act(WINDOW, until, due, (closed | (begun - over)) & read_by_all)
     if feed.refuse:
-        yield act(REFUSED, None, set(), ended - closed)
+        yield act(REFUSED, None, set(), (ended - closed) & read_by_all)
 
 
 def _order(delivery: Delivery) -> tuple[date, str]:
@@ -192,13 +191,15 @@ def rows_until(lake: Lake, until: date, table_id: str) -> str:
     kept = lake.catalogue.table(table_id).retention
     if kept is None:
         return "false"
-    last = last_events(lake.rows(LEDGER, ["delivery_id", "event_code", "recorded_at"]).to_pylist())
-    under_way = [literal(name) for name, event in sorted(last.items()) if event["event_code"] in _UNDER_WAY]
+    under_way = [literal(delivery_id) for delivery_id in sorted(under_way_ids(lake))]
     others = f" AND delivery_id NOT IN ({', '.join(under_way)})" if under_way else ""
     return f"`{kept.day_column}` <= DATE'{until}'{others}"
 
 
-def _done(lake: Lake, reason: str) -> set[str]:
-    """Return the ids of the deliveries that were destroyed to the end for a reason."""
-    rows = lake.rows(DESTRUCTION, ["state_code", "reason_code", "subject"]).to_pylist()
-    return {row["subject"] for row in rows if (row["state_code"], row["reason_code"]) == ("done", reason)}
+def _done(lake: Lake) -> Mapping[str, set[str]]:
+    """Return what was destroyed to the end, ids of deliveries among it, by the reason."""
+    found = defaultdict[str, set[str]](set)
+    for row in lake.rows(DESTRUCTION, ["state_code", "reason_code", "subject"]).to_pylist():
+        if row["state_code"] == "done":
+            found[row["reason_code"]].add(row["subject"])
+    return found
