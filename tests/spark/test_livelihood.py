@@ -1,5 +1,6 @@
 """The livelihood marts: what is counted, which parts are due, and the trail of what was shown."""
 
+import shutil
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -221,7 +222,9 @@ def due(lake: Lake, swipes: list[dict[str, Any]], basis: str = "links", days: Da
 
 
 def settle(lake: Lake, states: dict[str, str], mart: parts.GatedMart = FLOW) -> None:
-    """Write the audit that a build of these parts ends with."""
+    """Leave what a build of these parts leaves: a table of the mart, and the audit at its end."""
+    if not lake.exists(mart.table_id):
+        lake.append(mart.table_id, lake.read(mart.table_id), "made")
     rows = [(mart.table_id, part, state, "day", 10, 1, 1) for part, state in states.items()]
     frame = lake.spark.createDataFrame(rows, schema_ddl(lake.catalogue.table(parts.AUDIT)))
     lake.append(parts.AUDIT, frame, f"{mart.table_id} {states}")
@@ -260,6 +263,15 @@ def test_parts_are_due_among_the_days_asked_for_only(lake: Lake) -> None:
     swipes = [swipe(service_date=DAY + timedelta(n)) for n in range(4)]
     assert list(due(lake, swipes, days=Days(NEXT, NEXT + timedelta(1)))) == ["2026-11-03", "2026-11-04"]
     assert due(lake, swipes, days=Days(date(2025, 1, 1), date(2025, 1, 2))) == {}
+
+
+def test_every_part_is_due_when_the_table_is_gone_whichever_days_are_asked_for(lake: Lake) -> None:
+    swipes = [swipe(service_date=DAY + timedelta(n)) for n in range(3)]
+    settle(lake, due(lake, swipes))
+    asked = Days(NEXT, NEXT)
+    assert due(lake, swipes, days=asked) == {}
+    shutil.rmtree(lake.path(FLOW.table_id))
+    assert list(due(lake, swipes, days=asked)) == ["2026-11-02", "2026-11-03", "2026-11-04"]
 
 
 def test_a_part_has_another_state_when_the_contract_of_its_mart_changed(

@@ -76,7 +76,7 @@ def due_parts(
             built[row["part"]].add(row["state"])
     emptied = digest([], basis, contract, code_version())
     behind |= {part: emptied for part in _parts(mart, gone) if part not in behind and part in built}
-    gone_whole = not lake.exists(mart.table_id)
+    gone_whole = bool(built) and not lake.exists(mart.table_id)
     # Of a mart that was taken away all parts are built at once: its trail says of each that it is there.
     asked = {day.isoformat() for day in days.list()} if days and not gone_whole else set(behind)
     # States are numbered, so that one that comes back after another is built again.
