@@ -27,6 +27,8 @@ _HEADER = (
 _SWIPES_A_CARD = 8
 # Parts of a hundred thousand records.
 _REPEATED, _WRONG = 500, 20
+# One repeat of so many names another fare.
+_CONTRADICTS = 4
 
 
 def draw(name: str, low: int, high: int, number: str = "i") -> str:
@@ -64,6 +66,7 @@ def _swipes(day: str, first: int, last: int, records: int) -> str:
     second = draw("second", 6 * 3600, 24 * 3600, "source")
     card = draw("card", 0, max(1, records // _SWIPES_A_CARD), "source")
     yuan, quarters = draw("yuan", 1, 12, "source"), draw("cents", 0, 4, "source")
+    other = f"CASE WHEN place <> source AND {draw('other', 0, _CONTRADICTS, 'place')} = 0 THEN 1 ELSE 0 END"
     clock = f"strftime(make_timestamp(({second}) * 1000000), '%H:%M:%S')"
     return f"""
         WITH numbered AS (
@@ -83,6 +86,6 @@ def _swipes(day: str, first: int, last: int, records: int) -> str:
                     ELSE s.name END AS f,
                s.lon AS g, s.lat AS h,
                right(s.code, 7) || printf('%02d', {draw("reader", 1, 30, "source")}) AS i,
-               CASE fault WHEN 4 THEN '-2.00' ELSE printf('%d.%02d', {yuan}, {quarters} * 25) END AS j,
+               CASE fault WHEN 4 THEN '-2.00' ELSE printf('%d.%02d', {yuan} + {other}, {quarters} * 25) END AS j,
                CASE fault WHEN 5 THEN '20270101' ELSE replace('{day}', '-', '') END AS k
         FROM numbered JOIN stop s ON s.n = hash(source, 'stop') % {len(STOPS)}"""

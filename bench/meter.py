@@ -57,9 +57,10 @@ def apart(work: Callable[..., None], *arguments: Any) -> Cost:
 
 
 def _alone(work: Callable[..., None], arguments: tuple[Any, ...]) -> Cost:
-    cpu, began = time.process_time(), time.perf_counter()
+    cpu, began = sum(os.times()[:4]), time.perf_counter()
     work(*arguments)
-    seconds, used = time.perf_counter() - began, time.process_time() - cpu
+    # Of children that were waited for too.
+    seconds, used = time.perf_counter() - began, sum(os.times()[:4]) - cpu
     # Linux tells kibibytes.
     return Cost(seconds, used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -122,7 +122,8 @@ def _vanilla(results: Results) -> Iterable[str]:
 
 
 def _machine(results: Results) -> Iterable[str]:
-    yield f"{results.cores} cores, load {results.load:.1f} when the run began."
+    times = " or ".join(str(count) for count in sorted({len(run.ours) for run in results.runs}))
+    yield f"{results.cores} cores, load {results.load:.1f} when the run began; each size was measured {times} times."
     yield from (f"\nNot measured: {failure}." for failure in results.failures)
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.airflow import Overhead
 from bench.chains import Run
@@ -57,6 +58,20 @@ class Results:
             [Overhead(**o) for o in found["airflow"]],
             found["failures"],
         )
+
+    def keep(self, earlier: "Results") -> None:
+        """Take over what an earlier run has measured; what is measured now takes its place."""
+        self.runs, self.changes = earlier.runs, earlier.changes
+        self.vanilla, self.airflow = earlier.vanilla, earlier.airflow
+
+    def put_runs(self, runs: Iterable[Run]) -> None:
+        """Add runs of stages, in place of those of the same stages and sizes."""
+        new = {(run.stage, run.records): run for run in runs}
+        self.runs = [r for r in self.runs if (r.stage, r.records) not in new] + list(new.values())
+
+    def put(self, kind: str, found: list[Any]) -> None:
+        """Set what is measured as a whole: `changes`, `vanilla` or `airflow`."""
+        setattr(self, kind, found)
 
     def of(self, stage: str) -> list[Run]:
         """Return a stage's runs, smallest first, without the one that tells the fixed part."""

@@ -43,13 +43,14 @@ def main(
     repetitions: Annotated[int, typer.Option(help="how often each size is measured; the best counts")] = _REPETITIONS,
     page: Annotated[bool, typer.Option(help="write docs/benchmarks.md from the figures")] = True,
     again: Annotated[bool, typer.Option(help="measure nothing: write the page from the last figures")] = False,
+    keep: Annotated[bool, typer.Option(help="keep the last figures of what is not measured anew")] = False,
 ) -> None:
     """Measure every stage against its twin, then what is measured once: a change, vanilla Presidio, Airflow."""
     file = BUILD / "results.json"
     if not again:
         asked = set(only.split(",")) if only else {stage.name for chain in CHAINS for stage in chain} | set(OTHERS)
         counts = [round(float(size) * 1_000_000) for size in sizes.split(",")]
-        failures = measure_all(asked, counts, repetitions, file).failures
+        failures = measure_all(asked, counts, repetitions, file, keep).failures
     else:
         failures = Results.read(file).failures
     if page:
@@ -58,12 +59,16 @@ def main(
         raise typer.Exit(1)
 
 
-def measure_all(asked: set[str], counts: Sequence[int], repetitions: int, file: Path) -> Results:
+def measure_all(
+    asked: set[str], counts: Sequence[int], repetitions: int, file: Path, keep: bool = False
+) -> Results:
     """Measure what was asked for and write the file after each piece, so that a run cut off keeps what it has.
 
     What cannot be measured is noted, and the next thing is.
     """
     results = Results(os.cpu_count() or 2, os.getloadavg()[0], FLOOR)
+    if keep:
+        results.keep(Results.read(file))
     work = file.parent / "work"
     shutil.rmtree(work, ignore_errors=True)
     if asked - {"airflow"}:
@@ -75,13 +80,13 @@ def measure_all(asked: set[str], counts: Sequence[int], repetitions: int, file: 
                     _attempt(results, file, name, piece)
             base = max(counts) // change.LONGER
             pieces: dict[str, Callable[[], None]] = {
-                "change": lambda: results.changes.extend(change.measure(spark, work, base, repetitions, leader)),
-                "presidio": lambda: results.vanilla.extend(_vanilla(spark, leader, work)),
+                "change": lambda: results.put("changes", change.measure(spark, work, base, repetitions, leader)),
+                "presidio": lambda: results.put("vanilla", _vanilla(spark, leader, work)),
             }
             for name in asked & set(pieces):
                 _attempt(results, file, name, pieces[name])
     if "airflow" in asked:
-        _attempt(results, file, "airflow", lambda: results.airflow.extend(airflow.measure(work / "airflow")))
+        _attempt(results, file, "airflow", lambda: results.put("airflow", airflow.measure(work / "airflow")))
     shutil.rmtree(work, ignore_errors=True)
     return results
 
@@ -125,7 +130,7 @@ def _stages(
         runs = measure_chain(chain, spark, folder, count, times, leader)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    results.runs += runs
+    results.put_runs(runs)
     for run in runs:
         typer.echo(
             f"{run.stage:12} {run.records:>9,} records  {best(run.ours).seconds:7.1f} s  "

@@ -11,9 +11,13 @@ from ronghe.contracts import catalogue
 from ronghe.contracts.ddl import raw_column
 from ronghe.ingest.deliveries import discover
 from ronghe.privacy.keys import KeyStore
+from ronghe.standardise.fates import CONTRADICTION
 
 STD, QUARANTINE, DUPLICATE = "std.swipe", "meta.quarantine", "meta.duplicate"
 _TABLES = (STD, QUARANTINE, DUPLICATE)
+_KEY = "card_token, swiped_at, swipe_kind_code, device_code"
+# What a swipe says beside its key.
+_CONTENT = "row(service_date, line_name, place_code, place_name, longitude, latitude, fare_cny)"
 
 
 def prepare(world: World) -> None:
@@ -75,7 +79,7 @@ def _solve_positions(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def twin(task: Task) -> None:
-    """Parse, judge, tokenise and deduplicate in one query, then write the three tables."""
+    """Parse, judge, tokenise, hold apart what contradicts itself and deduplicate, then write the three tables."""
     connection = task.database()
     days = ", ".join(f"('{name}', DATE '{day}')" for name, day in task.facts["days"].items())
     spellings = ", ".join(f"('{a}', '{b}')" for a, b in catalogue().codeset("swipe_kind").spellings())
@@ -133,18 +137,36 @@ def twin(task: Task) -> None:
     cells = ", ".join(f'"{column}" := "{column}"' for column in raw)
     record = f"to_json(struct_pack({cells}))::VARCHAR"
     connection.execute(f"""
+        CREATE TABLE token AS
+        SELECT j.*, substr({sql.hmac("card", "k.inner_pad", "k.outer_pad")}, 1, 32) AS card_token
+        FROM judged j JOIN key k ON k.key_id = strftime(service_date, 'day_%Y-%m-%d') WHERE reasons = ''""")
+    # Rows of one day with equal keys and other content: few have a neighbour at all, and only those are compared.
+    connection.execute(f"""
+        CREATE TABLE contradicted AS
+        WITH doubled AS (
+            SELECT {_KEY}, business_date, {{'c': {_CONTENT}, 'd': delivery_id, 'n': record_number}} AS own
+            FROM token SEMI JOIN (
+                SELECT {_KEY}, business_date FROM token GROUP BY ALL HAVING count(*) > 1
+            ) USING ({_KEY}, business_date)),
+        sided AS (
+            SELECT own, min(own) OVER day AS low, max(own) OVER day AS high
+            FROM doubled WINDOW day AS (PARTITION BY {_KEY}, business_date))
+        SELECT own.d AS delivery_id, own.n AS record_number, CASE WHEN low.c <> own.c THEN low ELSE high END AS other
+        FROM sided WHERE low.c <> high.c""")
+    connection.execute(f"""
         CREATE TABLE standing AS
-        WITH token AS (
-            SELECT j.*, substr({sql.hmac("card", "k.inner_pad", "k.outer_pad")}, 1, 32) AS card_token
-            FROM judged j JOIN key k ON k.key_id = strftime(service_date, 'day_%Y-%m-%d') WHERE reasons = '')
         SELECT *, first_value({{'d': delivery_id, 'n': record_number}}) OVER (
-            PARTITION BY card_token, swiped_at, swipe_kind_code, device_code
-            ORDER BY business_date, delivery_id, record_number) AS kept FROM token""")
+            PARTITION BY {_KEY} ORDER BY business_date, delivery_id, record_number) AS kept
+        FROM token ANTI JOIN contradicted USING (delivery_id, record_number)""")
     task.write(
         connection,
         QUARANTINE,
-        f"SELECT delivery_id, record_number, '{feeds.FEED}' AS feed_id, reasons, {record} AS record, "
-        "NULL AS other_delivery_id, NULL AS other_record_number FROM judged WHERE reasons <> ''",
+        f"""SELECT delivery_id, record_number, '{feeds.FEED}' AS feed_id, reasons, {record} AS record,
+                   NULL AS other_delivery_id, NULL AS other_record_number FROM judged WHERE reasons <> ''
+            UNION ALL BY NAME
+            SELECT delivery_id, record_number, '{feeds.FEED}' AS feed_id, '{CONTRADICTION}' AS reasons,
+                   {record} AS record, other.d AS other_delivery_id, other.n AS other_record_number
+            FROM judged JOIN contradicted USING (delivery_id, record_number)""",
     )
     task.write(
         connection,

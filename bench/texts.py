@@ -4,6 +4,7 @@ There is no other program for Chinese text to hold it against, so the twin calls
 distinct texts, two processes analyse them, DuckDB joins them back. The ratio is what Spark adds.
 """
 
+import os
 import random
 from functools import partial
 from multiprocessing import get_context
@@ -24,7 +25,7 @@ ORIGIN, TARGET = "fused.service_request", "safe.service_request"
 FEWER = 50
 # As in the simulation: so many requests bear one of the common texts, of which there are so many for each request.
 _COMMON_SHARE, _COMMON_TEXTS = 0.38, 0.015
-_CHUNK = 2048
+_CHUNK = 512
 
 
 def made_texts(count: int, seed: int = 20261123) -> list[str]:
@@ -66,8 +67,12 @@ def twin(task: Task) -> None:
     connection = task.database()
     texts = [row[0] for row in connection.execute("SELECT DISTINCT request_text FROM fused_service_request").fetchall()]
     chunks = [texts[first : first + _CHUNK] for first in range(0, len(texts), _CHUNK)]
-    with get_context("fork").Pool(THREADS) as pool:
+    # One thread of numpy's in each process, as Spark has it of its workers: more would only wait for each other.
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with get_context("spawn").Pool(THREADS) as pool:
         treated = [text for chunk in pool.map(partial(_analyse, task.facts["policy"]), chunks) for text in chunk]
+        pool.close()
+        pool.join()
     connection.register("treated", pa.table({"request_text": texts, "treated_text": treated}))
     task.write(
         connection,

@@ -69,3 +69,10 @@ def test_figures_survive_their_file_and_fill_the_page(tmp_path: Path) -> None:
     text = page.read_text("utf-8")
     assert text.count("| fuse | 1,000,000 |") == 1
     assert "| fuse, by DuckDB's time | <= 6 | 1.0 at 0.1 M, 1.0 at 1 M |" in text
+
+
+def test_what_is_measured_anew_takes_the_place_of_what_is_kept() -> None:
+    now = Results(2, 0.0, 2_000)
+    now.keep(_results())
+    now.put_runs([Run("fuse", 100_000, {}, [Cost(1.0, 1, 1)], [Cost(1.0, 1, 1)])])
+    assert [(run.records, run.ours[0].seconds) for run in now.of("fuse")] == [(100_000, 1.0), (1_000_000, 1002.0)]
