@@ -1,7 +1,8 @@
 """Destroy what has to go: day keys, identifiers and originals of closed days, rows whose retention is over.
 
-Reads:  meta.delivery, meta.destruction, the landing zone, the keys, std tables with a retention
-Writes: meta.destruction; deletes in the landing zone, the keys, raw, meta.quarantine, meta.duplicate and std
+Reads:  meta.delivery, meta.destruction, the landing zone, the keys, std tables with a retention, fused tables of texts
+Writes: meta.destruction; deletes in the landing zone, the keys, raw, meta.quarantine, meta.duplicate,
+        meta.text_treatment and std
 Usage:  python jobs/destroy_due.py [--days 2026-11-22: measure from an earlier business day]
 Returns the number of acts of destruction.
 """

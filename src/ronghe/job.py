@@ -115,7 +115,7 @@ def run_job(
         alone(home, feed_id or name),
         _measured(home, name, feed_id),
         lineage.recorded(home, outlook, name, feed_id),
-        _without_row_content(home, name),
+        without_row_content(home, name),
         engine.session(home, name, address) as spark,
     ):
         lake = Lake(home, found, spark, outlook.accesses)
@@ -171,7 +171,7 @@ def _measured(home: Home, name: str, feed_id: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def _without_row_content(home: Home, name: str) -> Iterator[None]:
+def without_row_content(home: Home, name: str) -> Iterator[None]:
     """Let our own errors pass; keep the text of all others, which may quote rows, in the restricted half."""
     try:
         yield

@@ -4,10 +4,11 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from py4j.protocol import Py4JJavaError
@@ -30,6 +31,8 @@ from ronghe.ingest.deliveries import LEDGER, Delivery, Event, Ledger, accepted_r
 from ronghe.job import Days, JobContext
 from ronghe.lake import Lake
 from ronghe.ledger import accepted_states
+from ronghe.privacy.text.columns import MEMORY, RememberedTexts
+from ronghe.privacy.treatments import desensitise
 from ronghe.retention.due import History, newest_day
 from tests.spark.lakes import put
 from tests.spark.swipes import FEED, deliver, ingest, swipe, with_word
@@ -332,6 +335,26 @@ def test_rows_of_a_delivery_that_is_under_way_outlive_their_retention(ctx: JobCo
     assert ingest(ctx) == 1
     destroy_due.run(ctx)
     assert FIRST not in {r["service_date"] for r in rows(ctx, STD)}
+
+
+def test_treated_texts_go_with_the_rows_they_are_of(ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the analyser missed in them would outlive its record; so would what an earlier policy let pass."""
+    origin, safe = (ctx.catalogue.table(f"{zone}.service_request") for zone in ("fused", "safe"))
+    known = {"source_code": "shenzhen", "received_at": datetime(2026, 11, 9, tzinfo=UTC), "received_date": NINTH}
+    codes = {"channel_code": "phone", "request_topic_code": "housing", "request_status_code": "received"}
+    for name in ("kept", "gone"):
+        request = {"request_id": name, "request_number": name, "request_text": f"路灯坏了 {name}"}
+        put(ctx, origin.id, known | codes | request)
+    desensitise(ctx.lake.read(origin.id), origin, safe, RememberedTexts(ctx.lake)).collect()
+    ctx.lake.destroy(origin.id, "request_id = 'gone'")
+    with monkeypatch.context() as patch:
+        patch.setattr("ronghe.privacy.text.columns.treatment_version", lambda _: "an earlier one")
+        desensitise(ctx.lake.read(origin.id), origin, safe, RememberedTexts(ctx.lake)).collect()
+    destroy_due.run(ctx)
+    assert [row["treated_text"] for row in rows(ctx, MEMORY)] == ["路灯坏了 kept"]
+    left = pq.ParquetDataset(ctx.lake.path(MEMORY)).read(["treated_text"])["treated_text"].to_pylist()
+    assert left == ["路灯坏了 kept"], "no older version has it"
+    assert destroy_due.run(ctx) == 0
 
 
 def test_no_key_goes_while_a_feed_is_not_declared(ctx: JobContext) -> None:

@@ -1,6 +1,7 @@
 """A table of the lake follows its contract where that only adds, and keeps what it has where it would lose."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from ronghe.cli import migrate
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.ddl import raw_table, schema_ddl
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.contracts.table import Table
 from ronghe.home import Home
+from ronghe.job import JobFailed
 from ronghe.lake import Lake
 
 pytestmark = pytest.mark.spark
@@ -160,6 +163,19 @@ def test_a_plan_that_was_cut_off_is_taken_up(home: Home, spark: SparkSession) ->
     spark.sql(f"ALTER TABLE delta.`{lake.path(NAME)}` ADD COLUMNS (code_label STRING)").collect()
     lake.evolve(NAME)
     assert [row["code_label"] for row in lake.rows(NAME).to_pylist()] == ["n3"]
+
+
+def test_migrate_tells_where_a_plan_fails_and_no_value(
+    home: Home, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(home, spark, NOW, "old", place_name="13812345678号")
+    values = {"physical_type": "INT", "required": False, "filled_from": "place_name"}
+    known = declared(with_column(NOW.table(NAME), "code_count", "place_number", **values))
+    monkeypatch.setattr(migrate, "catalogue", lambda: known)
+    monkeypatch.setattr(migrate.engine, "session", lambda *_: nullcontext(spark))
+    with pytest.raises(JobFailed, match="migrate failed: CAST_INVALID_INPUT at ") as told:
+        migrate.bring_up(home, only_look=False)
+    assert "138" not in f"{told.value} {told.value.__cause__} {capsys.readouterr()}"
 
 
 def test_a_contract_that_changed_without_saying_so_is_refused(home: Home, spark: SparkSession) -> None:

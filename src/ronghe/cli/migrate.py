@@ -1,13 +1,15 @@
 """Bring the tables of the lake under the contracts as they are now, or say what stands against it."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import typer
 
 from ronghe import engine
-from ronghe.contracts import catalogue
+from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.home import Home
+from ronghe.job import alone, without_row_content
 from ronghe.lake import Lake
 
 
@@ -19,7 +21,8 @@ def bring_up(home: Home, *, only_look: bool) -> bool:
         lake = Lake(home, found, spark)
         for table_id in sorted(name for name in found.tables if lake.exists(name)):
             try:
-                changes = lake.evolve(table_id, only_look=only_look)
+                with nullcontext() if only_look else _in_turn(home, found, table_id):
+                    changes = lake.evolve(table_id, only_look=only_look)
             except EvolutionRefused as error:
                 refused += 1
                 typer.secho(f"! {error}", fg="red")
@@ -29,3 +32,11 @@ def bring_up(home: Home, *, only_look: bool) -> bool:
                 typer.echo(f"{'would change' if only_look else '+'} {table_id}: {change}")
     typer.echo(f"{changed} tables {'would change' if only_look else 'changed'}, {refused} refused")
     return refused == 0
+
+
+@contextmanager
+def _in_turn(home: Home, found: Catalogue, table_id: str) -> Iterator[None]:
+    """Wait for jobs of the feeds that write a table, and let no error quote its rows."""
+    feeds = (feed.id for feed in found.feeds.values() if table_id in (feed.raw_table, feed.target))
+    with alone(home, *feeds), without_row_content(home, "migrate"):
+        yield

@@ -97,9 +97,9 @@ def desensitise(frame: DataFrame, origin: Table, target: Table, texts: Texts | N
         texts: who treats free text; by default every distinct text is analysed when the frame is computed.
     """
     treatments = {c.name: origin.column(c.name).treatment for c in target.columns}
-    policies = sorted({policy for treatment in treatments.values() for policy in treatment.policies})
-    for number, policy in enumerate(policies):
-        columns = [name for name, treatment in treatments.items() if policy in treatment.policies]
+    free = free_texts(origin, target)
+    policies = list(free)
+    for number, (policy, columns) in enumerate(free.items()):
         frame = (texts or FreshTexts(catalogue())).treat(frame, columns, policy, _suffix(number))
     return frame.select(
         *(
@@ -111,6 +111,13 @@ def desensitise(frame: DataFrame, origin: Table, target: Table, texts: Texts | N
             for name, treatment in treatments.items()
         )
     )
+
+
+def free_texts(origin: Table, target: Table) -> dict[str, list[str]]:
+    """Return the columns whose texts are analysed when rows cross, by the policy they are analysed under."""
+    treatments = {c.name: origin.column(c.name).treatment for c in target.columns}
+    policies = sorted({policy for treatment in treatments.values() for policy in treatment.policies})
+    return {policy: [name for name, t in treatments.items() if policy in t.policies] for policy in policies}
 
 
 def _suffix(number: int) -> str:

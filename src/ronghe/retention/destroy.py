@@ -21,10 +21,23 @@ from ronghe.job import DataStopped, JobFailed, alone
 from ronghe.lake import Lake, Part, digest
 from ronghe.ledger import LEDGER
 from ronghe.privacy.keys import KeyStore
-from ronghe.retention.due import REFUSED, RETENTION, Act, day_keys, of_feed, of_table, rows_until
+from ronghe.privacy.text.columns import MEMORY
+from ronghe.retention.due import (
+    REFUSED,
+    RETENTION,
+    Act,
+    day_keys,
+    needed_texts,
+    of_feed,
+    of_table,
+    of_texts,
+    rows_until,
+)
 from ronghe.upkeep import QUARANTINE
 
 DUPLICATE = "meta.duplicate"
+# The job that remembers treated texts.
+_CROSSING = "desensitise_fused"
 # What quarantine keeps of a record whose content has to go: that it was there, and its reasons.
 _NOTHING = {"record": "'{}'"}
 # An original on its way out; no delivery begins with a dot.
@@ -58,6 +71,8 @@ def destroy_due(lake: Lake, home: Home, as_of: date) -> int:
             with faults.collected():
                 rows = of_table(lake, target, as_of)
                 count += trail.carry_out([rows] if rows else [], lambda act: _destroy_rows(lake, act))
+    with faults.collected(), alone(home, _CROSSING):
+        count += trail.carry_out([of_texts(lake, as_of)], lambda _: _forget_texts(lake))
     faults.tell()
     return count
 
@@ -205,6 +220,11 @@ def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
 def _destroy_rows(lake: Lake, act: Act) -> None:
     lake.destroy(act.subject, rows_until(lake, act.until or act.as_of, act.subject))
     lake.forget(act.subject)
+
+
+def _forget_texts(lake: Lake) -> None:
+    lake.replace(MEMORY, needed_texts(lake), digest(MEMORY, lake.version(MEMORY)))
+    lake.forget(MEMORY)
 
 
 def _take_out(path: Path, original: Delivery) -> None:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from ronghe.contracts import Catalogue, Feed
 from ronghe.contracts.rules import literal
 from ronghe.home import Home
@@ -18,6 +21,8 @@ from ronghe.ingest.closed import DESTRUCTION, KEYS, purged_ids
 from ronghe.ingest.deliveries import Delivery, Ledger, as_of_feed, discover
 from ronghe.lake import Lake, digest
 from ronghe.ledger import ACCEPTED, accepted_events, last_events, under_way_ids
+from ronghe.privacy.text.columns import MEMORY, RememberedTexts, treatment_version
+from ronghe.privacy.treatments import free_texts
 
 WINDOW, RETENTION, REFUSED = "window", "retention", "refused"
 _ENDED = (*ACCEPTED, "duplicate", "superseded")
@@ -194,6 +199,25 @@ def rows_until(lake: Lake, until: date, table_id: str) -> str:
     under_way = [literal(delivery_id) for delivery_id in sorted(under_way_ids(lake))]
     others = f" AND delivery_id NOT IN ({', '.join(under_way)})" if under_way else ""
     return f"`{kept.day_column}` <= DATE'{until}'{others}"
+
+
+def of_texts(lake: Lake, as_of: date) -> Act:
+    """Return the treated texts to forget: a name that was missed in one must not outlive the rows it is of."""
+    there = lake.read(MEMORY).count() if lake.exists(MEMORY) else 0
+    return Act(RETENTION, MEMORY, as_of, records=there and there - needed_texts(lake).count())
+
+
+def needed_texts(lake: Lake) -> DataFrame:
+    """Return what is remembered of texts that a table has still, under its policy as it is now."""
+    remembered = RememberedTexts(lake)
+    needed = lake.read(MEMORY).limit(0).select("text_digest", "treatment_version")
+    for target in (table for table in lake.catalogue.tables.values() if table.crosses):
+        origin = lake.catalogue.table(str(target.crosses))
+        for policy, columns in free_texts(origin, target).items():
+            version = F.lit(treatment_version(lake.catalogue.policy(policy))).alias("treatment_version")
+            texts = remembered.digested(lake.read(origin.id), columns)
+            needed = needed.unionByName(texts.select("text_digest", version))
+    return lake.read(MEMORY).join(needed, needed.columns, "left_semi")
 
 
 def _done(lake: Lake) -> Mapping[str, set[str]]:

@@ -56,7 +56,7 @@ class RememberedTexts:
         """Return the rows with the treated texts beside the originals; see `Texts`. Analyses at once what is new."""
         policy = self._lake.catalogue.policy(policy_id)
         version = treatment_version(policy)
-        texts = self._digested(distinct_texts(frame, columns))
+        texts = self.digested(frame, columns)
         known = self._lake.read(MEMORY).where(F.col("treatment_version") == version)
         new = texts.join(known, "text_digest", "left_anti").localCheckpoint()
         if count := new.count():
@@ -68,8 +68,12 @@ class RememberedTexts:
         treated = texts.join(known, "text_digest").select("original", "treated_text")
         return _beside(frame, columns, treated, suffix)
 
-    def _digested(self, texts: DataFrame) -> DataFrame:
-        """Return texts with `text_digest`; the key comes as a row and stands in no plan."""
+    def digested(self, frame: DataFrame, columns: Sequence[str]) -> DataFrame:
+        """Return every text of some columns once, as `original`, with its `text_digest`.
+
+        The key comes as a row and stands in no plan.
+        """
+        texts = distinct_texts(frame, columns)
         keys = key_frame(texts.sparkSession, KeyStore(self._lake.home.keys).ensure([KEY_ID])).drop("key_id")
         message = hmac_sha256(F.col("original"), F.col("inner_pad"), F.col("outer_pad"))
         return texts.crossJoin(F.broadcast(keys)).select("original", message.alias("text_digest"))
