@@ -173,6 +173,11 @@ def _measured(home: Home, name: str, feed_id: str | None) -> Iterator[None]:
 @contextmanager
 def without_row_content(home: Home, name: str) -> Iterator[None]:
     """Let our own errors pass; keep the text of all others, which may quote rows, in the restricted half."""
+    from pyspark.logger import PySparkLogger
+
+    # PySpark itself writes the message of an error to stderr, where a task's log takes it up.
+    for told_by in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(told_by).disabled = True
     try:
         yield
     except (ContractError, DataStopped, JobFailed, engine.EngineError):

@@ -90,3 +90,19 @@ def test_secrets_are_readable_by_the_owner_only_and_the_server_by_loopback(serve
     listening = [c.laddr.ip for c in psutil.Process(running.pid).net_connections() if c.status == "LISTEN"]
     assert listening
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("guarded", [True, pytest.param(False, id="teeth")])
+def test_an_error_that_quotes_a_row_says_nothing_in_the_jobs_output(server: Home, guarded: bool) -> None:
+    """PySpark writes the message of an error that has a place in a query to stderr, whoever catches the error."""
+    asked = (
+        "from contextlib import suppress; from ronghe import engine, job; from ronghe.home import Home\n"
+        f"home = Home.find(); guard = job.without_row_content if {guarded} else lambda *_: suppress(Exception)\n"
+        "with suppress(job.JobFailed), guard(home, 'probe'), engine.session(home, 'probe') as spark:\n"
+        "    spark.sql(\"SELECT CAST('13812345678号' AS INT)\").collect()\n"
+    )
+    environment = {**os.environ, "RONGHE_HOME": str(server.root)}
+    environment.pop(engine.TOKEN_VARIABLE, None)
+    done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ("13812345678" in done.stdout + done.stderr) is not guarded

@@ -343,7 +343,12 @@ def test_treated_texts_go_with_the_rows_they_are_of(ctx: JobContext, monkeypatch
     known = {"source_code": "shenzhen", "received_at": datetime(2026, 11, 9, tzinfo=UTC), "received_date": NINTH}
     codes = {"channel_code": "phone", "request_topic_code": "housing", "request_status_code": "received"}
     for name in ("kept", "gone"):
-        request = {"request_id": name, "request_number": name, "request_text": f"路灯坏了 {name}"}
+        request = {
+            "request_id": name,
+            "request_number": name,
+            "request_text": f"路灯坏了 {name}",
+            "division_code": "440303",
+        }
         put(ctx, origin.id, known | codes | request)
     desensitise(ctx.lake.read(origin.id), origin, safe, RememberedTexts(ctx.lake)).collect()
     ctx.lake.destroy(origin.id, "request_id = 'gone'")
