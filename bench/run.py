@@ -59,9 +59,7 @@ def main(
         raise typer.Exit(1)
 
 
-def measure_all(
-    asked: set[str], counts: Sequence[int], repetitions: int, file: Path, keep: bool = False
-) -> Results:
+def measure_all(asked: set[str], counts: Sequence[int], repetitions: int, file: Path, keep: bool = False) -> Results:
     """Measure what was asked for and write the file after each piece, so that a run cut off keeps what it has.
 
     What cannot be measured is noted, and the next thing is.
