@@ -37,7 +37,7 @@ run: setup ## Make feeds if there are none, start engine and Airflow, run the ni
 down: ## End Airflow and the engine, with all their children
 	@test ! -x $(BIN)/ronghe || $(BIN)/ronghe down
 
-check: setup ## Format, lint, types, imports and contracts: under a minute, no Java
+check: setup ## Format, lint, types, imports and contracts: a minute and a half, no Java
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -66,8 +66,9 @@ nights: setup ## Run the long tests: nights through Airflow, cut off and late, k
 bench: setup ## Measure every stage against DuckDB and fill docs/benchmarks.md (hours, on a quiet machine)
 	@$(BIN)/python -m bench.run
 
-docs: setup ## Write docs/reference anew from the declarations and the DAGs
+docs: setup ## Write docs/reference and docs/risk-index.md anew from the declarations and the DAGs
 	@$(BIN)/python -m ronghe.cli reference
+	@$(BIN)/python -m ronghe.risk.sheet > docs/risk-index.md
 	@$(BIN)/python -m ronghe_airflow.reference
 
 audit: setup ## Ask what is known against the locked packages; tools/audit-exceptions.yaml lets pass what must be
@@ -85,6 +86,7 @@ lock: setup ## Resolve the dependencies anew
 	  $$uv pip compile -q --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
 
 clean: down ## Remove everything made at run time; asks first
-	@read -p "Remove data/ with all lake tables, feeds and keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf data || true
+	@home=$$(realpath -m "$${RONGHE_HOME:-data}"); \
+	  read -p "Remove $$home with all tables, feeds and keys in it? [y/N] " answer; [ "$$answer" = y ] && rm -rf "$$home" || true
 
 .PHONY: help setup run down check test nights faults nemesis bench docs audit sbom fmt lock clean

@@ -1,4 +1,4 @@
-"""Compact small files, remove what no retained version needs, and start an old engine afresh.
+"""Compact small files, and remove those that no retained version needs.
 
 Reads:  every table
 Writes: the same rows in fewer files

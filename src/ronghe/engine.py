@@ -2,7 +2,7 @@
 
 One machine: `up` starts a server bound to loopback with a token. Delta's commit on a local file system is atomic only
 inside one JVM, so the server inherits a lock on the lake's root (the lease); the operating system frees it when the
-JVM ends, however it ends, and a second JVM is refused. A cluster: `RONGHE_ENGINE_URL` points at its Connect server.
+JVM ends, however it ends, and a second JVM is refused. In a cluster this server is the driver.
 """
 
 import contextlib

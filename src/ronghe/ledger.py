@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ronghe.lake import Lake
+from ronghe.upkeep import QUARANTINE
 
 LEDGER = "meta.delivery"
 # A delivery whose last event is one of these is accepted: by its acceptance, or by the last replay of its quarantine.
@@ -45,6 +46,18 @@ def accepted_states(lake: Lake) -> dict[str, str]:
 def superseded_ids(lake: Lake) -> frozenset[str]:
     """Return the ids of deliveries that were restated; what is said of their records is over."""
     return _ids_of(lake, "superseded")
+
+
+def quarantined_rows(lake: Lake, *columns: str) -> list[dict[str, Any]]:
+    """Return the records that are in quarantine, but for those of deliveries that were restated since.
+
+    Args:
+        lake: read.
+        columns: columns of the quarantine to have beside `delivery_id` and `feed_id`.
+    """
+    over = superseded_ids(lake)
+    rows = lake.rows(QUARANTINE, ["delivery_id", "feed_id", *columns]).to_pylist()
+    return [row for row in rows if row["delivery_id"] not in over]
 
 
 def under_way_ids(lake: Lake) -> frozenset[str]:

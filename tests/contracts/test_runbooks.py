@@ -13,6 +13,8 @@ FOLDER = ROOT / "docs" / "runbooks"
 RUNBOOKS = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
 DAGS = sorted(path for path in (ROOT / "dags").glob("*.py"))
 NAMED = re.compile(r"docs/runbooks/([\w-]+)\.md")
+# Commands that start or end the services, and those that need them.
+COMMAND = re.compile(r"ronghe (up|down|run|replay|migrate(?! --dry-run))\b")
 TOLD = re.compile(r'(?:Event|Notice)\(\s*"(\w+)",.*?"([a-z-]+)"\)', re.DOTALL)
 
 
@@ -60,6 +62,17 @@ def test_links_lead_somewhere_and_the_end_is_told(book: Path) -> None:
     assert [link for link in links if not (FOLDER / link).is_file()] == []
     assert text.startswith("# ")
     assert "**Done when**" in text
+
+
+@pytest.mark.parametrize("book", RUNBOOKS, ids=lambda p: p.stem)
+def test_what_needs_the_services_is_not_told_while_they_are_down(book: Path) -> None:
+    is_up, told_too_early = True, []
+    for command in COMMAND.findall(book.read_text("utf-8")):
+        if command in ("up", "down"):
+            is_up = command == "up"
+        elif not is_up:
+            told_too_early.append(command)
+    assert told_too_early == []
 
 
 def test_every_kind_of_event_is_told_with_a_runbook_that_exists() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ronghe.contracts import ContractError
+from ronghe.contracts import ContractError, catalogue
 from ronghe.contracts.catalogue import Catalogue, load_catalogue
+from ronghe.contracts.evolution import Change, changes, refuse_major, refuse_version, shape_of
 from ronghe.privacy.text.desensitiser import desensitise_texts
 from tests import recipes
 
@@ -54,6 +55,22 @@ DECLARED: dict[str, Callable[[Catalogue], bool]] = {
     "add-an-index.md": index,
     "add-a-treatment.md": treatment,
 }
+COLUMN = "add-a-column.md"
+
+
+def evolved(before: Catalogue, after: Catalogue) -> dict[str, tuple[Change, ...]]:
+    """Return what a lake made by some declarations would change under others; raises what it would refuse."""
+    found = {}
+    for old in before.tables.values():
+        new = after.table(old.id)
+        changed = changes(shape_of(old), shape_of(new), as_read=old.layer == "raw")
+        refuse_major(old.id, changed)
+        refuse_version(old.id, old.version, new.version, changed)
+        if changed:
+            found[old.id] = changed
+    return found
+
+
 # What those recipes change that write code.
 _CODE = ("schemas", "expectations", "dags", "jobs", "plugins", "src", "tests", "bench", "tools")
 
@@ -63,6 +80,16 @@ def test_recipe_followed_word_for_word_declares_what_it_is_for(page: str, tmp_pa
     where = recipes.checkout(tmp_path)
     recipes.follow(page, where)
     assert DECLARED[page](load_catalogue(recipes.folders(where)))
+
+
+@pytest.mark.parametrize("page", DECLARED)
+def test_lake_takes_what_a_recipe_declares(page: str, tmp_path: Path) -> None:
+    where = recipes.checkout(tmp_path)
+    recipes.follow(page, where)
+    found = evolved(catalogue(), load_catalogue(recipes.folders(where)))
+    assert set(found) == ({"std.known_exploited_vulnerability"} if page == COLUMN else set())
+    text = (recipes.FOLDER / page).read_text("utf-8")
+    assert [line for t, own in found.items() for c in own if (line := f"would change {t}: {c}") not in text] == []
 
 
 @pytest.mark.parametrize(

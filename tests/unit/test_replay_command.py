@@ -24,7 +24,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     reasons = ("format:fare_cny", f"code:swipe_kind_code {replay.DESTROYED}")
     lines = [{"feed_id": FEED, "reasons": text} for text in reasons] + [{"feed_id": "other.feed", "reasons": "x"}]
     monkeypatch.setattr(command, "run_job", run_job)
-    monkeypatch.setattr(command.Lake, "rows", lambda *_: type("Rows", (), {"to_pylist": lambda self: lines})())
+    monkeypatch.setattr(command, "quarantined_rows", lambda *_: lines)
     return asked
 
 

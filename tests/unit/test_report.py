@@ -72,7 +72,10 @@ def lake(tmp_path: Path) -> Lake:
     days = {"d1": date(2026, 11, 1), "d2": date(2026, 11, 2)}
     ledger = [delivered(n, day, "landed") for n, day in days.items()]
     ledger += [delivered("d1", days["d1"], "accepted", 9876, 4), delivered("d2", days["d2"], "stopped", 500, 1234)]
-    held = [{"feed_id": FEED.id, "reasons": "torn"}] * 1234 + [{"feed_id": FEED.id, "reasons": "code:x torn"}] * 4
+    ledger += [delivered("d0", days["d2"], "superseded")]
+    held = [{"delivery_id": "d2", "feed_id": FEED.id, "reasons": "torn"}] * 1234
+    held += [{"delivery_id": "d1", "feed_id": FEED.id, "reasons": "code:x torn"}] * 4
+    held += [{"delivery_id": "d0", "feed_id": FEED.id, "reasons": "torn"}] * 900
     for name, rows in (("quality", trail), ("delivery", ledger), ("quarantine", held)):
         write_deltalake(str(home.restricted_lake / "meta" / name), pa.Table.from_pylist(rows))
     return Lake(home, FOUND)
@@ -108,6 +111,13 @@ def test_counts_of_the_restricted_half_are_rounded_and_those_of_the_open_half_ex
     assert not re.search(r"21,?478|9,?876|1,?23[48]|10,?380", std + found["index.html"])
     assert "≈ 1,200" in found["index.html"]
     assert "523" in found[f"{MART}.html"]
+
+
+def test_records_of_a_restated_delivery_are_held_back_no_more(lake: Lake) -> None:
+    assert [(held.reason, held.records) for held in report.gather(lake)[1]] == [
+        ("torn", "≈ 1,200"),
+        ("code:x", "under 10"),
+    ]
 
 
 def test_outcome_is_that_of_the_newest_judgement_and_the_trend_keeps_the_older(lake: Lake) -> None:

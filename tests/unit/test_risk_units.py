@@ -87,5 +87,5 @@ def test_a_provinces_true_risk_lies_among_those_of_its_areas() -> None:
 
 
 def test_method_sheet_is_the_declarations() -> None:
-    """Write it again with `python -m ronghe.risk.sheet > docs/risk-index.md`."""
+    """Write it again with `make docs`."""
     assert (builtin_folder() / "docs" / "risk-index.md").read_text("utf-8") == method_sheet(catalogue())

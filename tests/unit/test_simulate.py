@@ -21,7 +21,9 @@ import yaml
 from lxml import etree
 from stdnum import numdb
 from stdnum.cn import ric, uscc
+from typer.testing import CliRunner
 
+from ronghe.cli import app
 from ronghe.simulate import simulate
 from ronghe.simulate.coordinates import to_gcj02
 
@@ -723,3 +725,10 @@ def test_short_windows_are_whole(days: int, tmp_path: Path) -> None:
 def test_simulate_refuses_what_makes_no_sense(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="scale > 0"):
         simulate(tmp_path, tmp_path, scale=0)
+
+
+def test_last_day_that_is_none_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RONGHE_HOME", str(tmp_path / "home"))
+    done = CliRunner().invoke(app, ["simulate", "--last-day", "2026-11-31"])
+    assert (done.exit_code, done.output) == (1, "--last-day: '2026-11-31' is no day (2026-11-22)\n")
+    assert not (tmp_path / "home").exists()

@@ -1,7 +1,6 @@
 """How the platform stands: what ran, what is late, what is held back and why, what was released, what to do."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from ronghe import engine
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
-from ronghe.ledger import ACCEPTED, last_events, superseded_ids
+from ronghe.ledger import ACCEPTED, last_events, quarantined_rows
 from ronghe.monitoring.freshness import feed_states
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
@@ -210,19 +209,12 @@ def _held_back(events: list[dict[str, Any]]) -> tuple[HeldBack, ...]:
 
 def quarantine_reasons(lake: Lake, feeds: set[str]) -> tuple[Reason, ...]:
     """Return how many records each rule holds back in each feed."""
-    rows = quarantined_rows(lake, feeds, "reasons")
-    counts = Counter((r["feed_id"], reason) for r in rows for reason in r["reasons"].split())
+    rows = quarantined_rows(lake, "reasons")
+    counts = Counter((r["feed_id"], reason) for r in rows if r["feed_id"] in feeds for reason in r["reasons"].split())
     return tuple(
         Reason(feed, reason, count, ADVICE.get(reason.partition(":")[0], ""))
         for (feed, reason), count in sorted(counts.items())
     )
-
-
-def quarantined_rows(lake: Lake, feeds: Collection[str], *columns: str) -> list[dict[str, Any]]:
-    """Return records of some feeds that are in quarantine, but for those of deliveries that were restated since."""
-    over = superseded_ids(lake)
-    rows = lake.rows("meta.quarantine", ["delivery_id", "feed_id", *columns]).to_pylist()
-    return [row for row in rows if row["feed_id"] in feeds and row["delivery_id"] not in over]
 
 
 def _releases(lake: Lake, found: Catalogue) -> tuple[ReleaseHealth, ...]:

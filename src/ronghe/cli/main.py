@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -43,7 +43,7 @@ def clear_errors() -> Iterator[None]:
         raise
 
 
-def _end(sentence: str) -> None:
+def _end(sentence: str) -> NoReturn:
     typer.secho(sentence, fg="red", err=True)
     raise typer.Exit(1)
 
@@ -60,15 +60,17 @@ def simulate(
     from ronghe.simulate import simulate as make
     from ronghe.simulate.serve import connect
 
+    try:
+        last = date.fromisoformat(last_day)
+    except ValueError:
+        _end(f"--last-day: {last_day!r} is no day (2026-11-22)")
     home = Home.find()
     with clear_errors():
         home.make()
         if if_empty and any(path.is_file() for path in home.landing.rglob("*")):
             typer.echo(f"The landing zone holds deliveries: {home.landing}")
             return
-        summary = make(
-            home.landing, home.truth, scale=scale, seed=seed, days=days, last_day=date.fromisoformat(last_day)
-        )
+        summary = make(home.landing, home.truth, scale=scale, seed=seed, days=days, last_day=last)
         connect(home)
         for feed in summary.feeds:
             typer.echo(f"{feed.feed:26} {feed.deliveries:3} deliveries, {feed.read:8,} records")

@@ -11,6 +11,7 @@ import duckdb
 from ronghe.contracts import Table, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
+from ronghe.release.files import literal
 
 FORMATS = ("table", "csv", "json")
 _FEW_CODES = 20
@@ -36,15 +37,11 @@ def connect(home: Home) -> duckdb.DuckDBPyConnection:
         staged = f"{table.layer}__{table.name}"
         connection.register(staged, lake.dataset(table.id))
         connection.sql(f"CREATE VIEW {table.id} AS FROM {staged}")
-        connection.sql(f"COMMENT ON VIEW {table.id} IS {_quoted(table.description)}")
+        connection.sql(f"COMMENT ON VIEW {table.id} IS {literal(table.description)}")
     connection.sql("SET enable_external_access = false")
     connection.sql("SET TimeZone = 'UTC'")
     connection.sql("SET lock_configuration = true")
     return connection
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def run_query(home: Home, query: str, output: str = "table") -> str:

@@ -6,6 +6,7 @@ from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.job import run_job
 from ronghe.lake import Lake
+from ronghe.ledger import quarantined_rows
 from ronghe.quality import replay
 
 
@@ -18,7 +19,7 @@ def replay_feed(home: Home, feed_id: str, days: str | None) -> None:
     """
     feed = catalogue().feed(feed_id)
     moved = run_job(replay.run, "replay_quarantine", feed_id=feed.id, days=days)
-    lines = Lake(home, catalogue()).rows(replay.QUARANTINE, ["feed_id", "reasons"]).to_pylist()
+    lines = quarantined_rows(Lake(home, catalogue()), "reasons")
     reasons = [line["reasons"] for line in lines if line["feed_id"] == feed.id]
     typer.echo(f"{feed.id}: {moved:,} records left quarantine, {len(reasons):,} stay (ronghe quarantine {feed.id})")
     if destroyed := sum(replay.DESTROYED in text.split() for text in reasons):

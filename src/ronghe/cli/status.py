@@ -10,10 +10,11 @@ from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
 from rich.table import Table as Grid
 
-from ronghe.cli.health import Health, Reason, collect, quarantine_reasons, quarantined_rows
+from ronghe.cli.health import Health, Reason, collect, quarantine_reasons
 from ronghe.contracts import ContractError, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
+from ronghe.ledger import quarantined_rows
 from ronghe.monitoring.freshness import feed_states
 
 
@@ -148,8 +149,8 @@ def show_quarantine(home: Home, scope: str | None, records: bool, limit: int) ->
     _print(_reasons(quarantine_reasons(lake, feeds)))
     if not (limit and scope):
         return
-    if rows := quarantined_rows(lake, feeds, "record_number", "reasons", "record", *_OTHER_SIDE):
-        _show_records(home, rows, records, limit)
+    rows = quarantined_rows(lake, "record_number", "reasons", "record", *_OTHER_SIDE)
+    _show_records(home, [row for row in rows if row["feed_id"] in feeds], records, limit)
 
 
 _OTHER_SIDE = ("other_delivery_id", "other_record_number")

@@ -114,13 +114,6 @@ def changes(
     return (*_of_the_table(old, new), *_of_columns(old, new, as_read, refused))
 
 
-def level(found: tuple[Change, ...]) -> Level | None:
-    """Return the highest level among changes, none where there are none."""
-    if not found:
-        return None
-    return "major" if any(change.level == "major" for change in found) else "minor"
-
-
 def refuse_major(table_id: str, found: tuple[Change, ...]) -> None:
     """Check that every change only adds.
 

@@ -18,11 +18,10 @@ from ronghe.contracts import Catalogue, Table
 from ronghe.contracts.classification import grade_of
 from ronghe.contracts.expectations import Expectation
 from ronghe.lake import Lake
-from ronghe.ledger import ACCEPTED, LEDGER, last_events
+from ronghe.ledger import ACCEPTED, LEDGER, last_events, quarantined_rows
 from ronghe.quality.judgements import TRAIL
 from ronghe.quality.words import in_words
 
-QUARANTINE = "meta.quarantine"
 # The smallest count that is shown of a restricted table.
 LEAST_SHOWN = 10
 # The newest so many deliveries or judgements make a trend.
@@ -132,7 +131,7 @@ def gather(lake: Lake) -> tuple[list[Page], list[Held]]:
     shown = [t for t in found.tables.values() if t.layer in LAYERS and (t.id in trail or lake.exists(t.id))]
     pages = [_page(found, table, trail[table.id], ledger) for table in shown]
     pages.sort(key=lambda page: (list(LAYERS).index(page.table.layer), page.table.id))
-    return pages, _held(found, lake.rows(QUARANTINE, ["feed_id", "reasons"]).to_pylist())
+    return pages, _held(found, quarantined_rows(lake, "reasons"))
 
 
 def _page(found: Catalogue, table: Table, rows: list[dict[str, Any]], ledger: list[dict[str, Any]]) -> Page:

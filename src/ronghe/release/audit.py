@@ -17,7 +17,7 @@ from ronghe.contracts.extract import ExtractTable
 from ronghe.contracts.faults import OPEN_GRADE
 from ronghe.lake import Snapshot
 from ronghe.release.descriptor import released_columns, resource_path
-from ronghe.release.files import arrow_schema, duck, file_facts, identifier, read_file
+from ronghe.release.files import arrow_schema, duck, file_facts, identifier, literal, read_file
 
 # At most so many findings of one kind are told; one is enough to hold a release back.
 _TOLD = 5
@@ -153,17 +153,13 @@ def _treated(treatment: Treatment, value: str) -> str:
         case "redact":
             shape = f"{text} = ''"
         case "replace":
-            shape = f"{text} = {_quoted(str(params['new_value']))}"
+            shape = f"{text} = {literal(str(params['new_value']))}"
         case "mask":
             hidden = f"least(length({text}), {max(int(params['chars_to_mask']), 0)})"
             side = "right" if params["from_end"] else "left"
-            shape = f"{side}({text}, {hidden}) = repeat({_quoted(str(params['masking_char']))}, {hidden})"
+            shape = f"{side}({text}, {hidden}) = repeat({literal(str(params['masking_char']))}, {hidden})"
         case "hash":
             shape = f"regexp_full_match({text}, '[0-9a-f]{{{128 if params.get('hash_type') == 'sha512' else 64}}}')"
         case _:
             return "FALSE"
     return f"({value} IS NULL OR {shape})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

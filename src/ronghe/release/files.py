@@ -42,6 +42,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """Return a text as DuckDB quotes it: unlike in Spark's SQL (`contracts.rules.literal`), a backslash is a sign."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 @contextmanager
 def duck(**settings: str | bool | int | float | list[str]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database in memory that says instants in UTC."""
