@@ -6,15 +6,19 @@ Usage:  python jobs/maintain_lake.py
 Returns the number of tables maintained.
 """
 
-from ronghe.job import JobContext, job_main
+from ronghe.job import Faults, JobContext, job_main
 
 
 def run(ctx: JobContext) -> int:
-    """Maintain every table that exists."""
-    tables = [name for name in ctx.catalogue.tables if ctx.lake.exists(name)]
-    for name in tables:
-        ctx.lake.maintain(name)
-    return len(tables)
+    """Maintain every table that exists; one that cannot be maintained holds back no other."""
+    faults, count = Faults(), 0
+    for name in ctx.catalogue.tables:
+        with faults.collected():
+            if ctx.lake.exists(name):
+                ctx.lake.maintain(name)
+                count += 1
+    faults.tell()
+    return count
 
 
 if __name__ == "__main__":

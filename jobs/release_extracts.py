@@ -9,7 +9,7 @@ Returns the number of releases that went up.
 import logging
 
 from ronghe.contracts import Extract
-from ronghe.job import DataStopped, JobContext, JobFailed, job_main
+from ronghe.job import Faults, JobContext, job_main
 from ronghe.lake import Lake
 from ronghe.monitoring.metrics import write_metrics
 from ronghe.monitoring.notify import Event, notify
@@ -21,28 +21,19 @@ log = logging.getLogger(__name__)
 
 def run(ctx: JobContext) -> int:
     """Release what is due; one extract that is held back does not hold back the others."""
-    lake, released, faults, broken = ctx.lake, 0, [], []
+    lake, released = ctx.lake, 0
+    faults = Faults(lambda extract, said: notify(Event("release_failed", extract, said, "release-failed")))
     for extract in ctx.catalogue.extracts.values():
-        if missing := package.missing_tables(lake, extract):
-            log.info("%s waits for %s", extract.id, ", ".join(missing))
-            continue
-        try:
+        with faults.collected(extract.id):
+            if missing := package.missing_tables(lake, extract):
+                log.info("%s waits for %s", extract.id, ", ".join(missing))
+                continue
             _refuse_unsound(lake, extract)
             released += package.release_extract(lake, extract, package.record_release) is not None
-        except package.ReleaseHeldBack as error:
-            faults.append(str(error))
-            notify(Event("release_failed", extract.id, str(error), "release-failed"))
-            continue
-        try:
             _load_database(ctx, extract)
-        except JobFailed as error:
-            broken.append(str(error))
-            notify(Event("release_failed", extract.id, str(error), "release-failed"))
-    write_metrics(ctx.home, lake)
-    if faults:
-        raise DataStopped("; ".join([*faults, *broken]))
-    if broken:
-        raise JobFailed("; ".join(broken))
+    with faults.collected():
+        write_metrics(ctx.home, lake)
+    faults.tell()
     return released
 
 

@@ -2,21 +2,20 @@
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import psutil
 import yaml
 
+from ronghe.doctor.security import secret_files
 from ronghe.home import Home
-
-# The files that hold a secret; anywhere else it was told.
-KEPT = ("*.token", "*secret", "*.fernet_key", "*.passwords.json", "connections.yaml", "cluster.conf", "keys/*")
 
 
 def kept(home: Home) -> set[Path]:
-    return {path for pattern in KEPT for path in home.service.glob(pattern)}
+    """Return the files that hold a secret; anywhere else it was told."""
+    return set(secret_files(home))
 
 
 def secrets_of(home: Home) -> dict[str, str]:
@@ -33,21 +32,32 @@ def secrets_of(home: Home) -> dict[str, str]:
             [found[path.name]] = json.loads(path.read_text()).values()
         else:
             found[path.name] = path.read_text().strip()
-    return found
+    return {name: secret for name, secret in found.items() if secret}
 
 
 def told(home: Home, secrets: Mapping[str, str]) -> list[str]:
     """Return where a secret stands: files of the home (Airflow's database too) and command lines of all processes."""
-    forms = {(name, form.encode()) for name, secret in secrets.items() for form in (secret, unquote(secret))}
-    found = []
-    for path in sorted(home.root.rglob("*")):
-        if path.is_file() and path not in kept(home):
-            content = path.read_bytes()
-            found += [f"{name} in {path.relative_to(home.root)}" for name, form in forms if form in content]
+    found, forms = told_in(home, secrets, home.root.rglob("*")), _forms(secrets)
     for process in psutil.process_iter(["cmdline"]):
         line = "\0".join(process.info["cmdline"] or ()).encode()
         found += [f"{name} in the command line of {process.pid}" for name, form in forms if form in line]
     return sorted(set(found))
+
+
+def told_in(home: Home, secrets: Mapping[str, str], paths: Iterable[Path]) -> list[str]:
+    """Return where a secret stands in files of the home that hold none."""
+    found, own, forms = set[str](), kept(home), _forms(secrets)
+    for path in paths:
+        if path.is_file() and path not in own:
+            content = path.read_bytes()
+            found |= {f"{name} in {path.relative_to(home.root)}" for name, form in forms if form in content}
+    return sorted(found)
+
+
+def _forms(secrets: Mapping[str, str]) -> set[tuple[str, bytes]]:
+    """Return what each secret may look like: as it is, unquoted, and a key as its bytes too."""
+    forms = {(name, form.encode()) for name, secret in secrets.items() for form in (secret, unquote(secret))}
+    return forms | {(name, bytes.fromhex(secret)) for name, secret in secrets.items() if name.endswith(".key")}
 
 
 def open_to_others(home: Home) -> list[str]:

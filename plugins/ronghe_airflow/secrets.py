@@ -2,7 +2,8 @@
 
 Contracts hold names only. The name of a connection is its id in Airflow: in the backend that
 `AIRFLOW__SECRETS__BACKEND` sets (a vault, a file), else in `AIRFLOW_CONN_<ID>`. A variable that is set already comes
-first, and a name that no backend knows is left to the home's `connections.yaml`.
+first, and a name that no backend knows is left to the home's `connections.yaml`. Where the backend does not answer the
+task fails: what stands in a later place, or the default, may be another system.
 """
 
 import os
@@ -11,11 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from ronghe.contracts import Extract, Feed
+from ronghe.job import JobFailed
 
 # SQLAlchemy's name of what Airflow calls by an older one.
 _SCHEMES = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
@@ -45,6 +45,9 @@ def provided(wanted: Mapping[str, str]) -> Iterator[None]:
 
     Args:
         wanted: ids of connections by variable.
+
+    Raises:
+        JobFailed: a backend does not answer; the job was not begun.
     """
     found = {variable: _looked_up(name) for variable, name in wanted.items() if variable not in os.environ}
     addresses = {variable: address for variable, address in found.items() if address}
@@ -57,15 +60,38 @@ def provided(wanted: Mapping[str, str]) -> Iterator[None]:
 
 
 def _looked_up(name: str) -> str | None:
-    try:
-        connection = BaseHook.get_connection(name)
-    except AirflowNotFoundException:
+    connection = _asked(name)
+    if connection is None:
         return None
     address = address_of(connection)
     written = urlsplit(address).password
+    mask_secret(connection.extra_dejson)
     for secret in {address, connection.password, written, unquote(written or "")} - {None, ""}:
         mask_secret(secret)
     return address
+
+
+def _asked(name: str) -> Any:
+    """Return a connection from the first backend that has it, none where none has.
+
+    `BaseHook.get_connection` would go on to the next one where a backend fails, and say `not defined` in the end.
+
+    Raises:
+        JobFailed: a backend fails; its own message may hold its address or token.
+    """
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+    for backend in ensure_secrets_backend_loaded():
+        try:
+            found = backend.get_connection(conn_id=name)
+        except Exception as error:
+            raise JobFailed(
+                f"connection {name!r} was not looked up: {type(backend).__name__} does not answer or cannot be read "
+                f"({type(error).__name__}). Nothing was done. See docs/runbooks/secret-wrong.md."
+            ) from None
+        if found:
+            return found
+    return None
 
 
 def address_of(connection: Any) -> str:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ronghe.home import Home
-from ronghe.processes import end_service, listening, load_state, save_state, secret_file
+from ronghe.processes import end_service, given_secret, listening, load_state, save_state, secret_file
 
 HOST_VARIABLE, MASTER_VARIABLE = "RONGHE_HOSTNAME", "RONGHE_MASTER"
+SECRET_VARIABLE = "RONGHE_CLUSTER_SECRET_FILE"  # noqa: S105 - a name
 WORKERS = 2
 # Where a worker listens that has a machine of its own.
 WORKER_PORT = 7078
@@ -58,9 +59,13 @@ def properties_file(home: Home) -> Path:
     """Return the settings every process of the cluster starts with: nobody is let in without the secret.
 
     All they say is enciphered. The secret stands in a file readable by the owner only, not in a command line.
+
+    Raises:
+        ContractError: the file with the secret that the environment names is missing, or others may read it.
     """
     path = home.service / "cluster.conf"
-    secret = secret_file(Path(os.environ.get("RONGHE_CLUSTER_SECRET_FILE", home.service / "cluster.secret"))).strip()
+    given = os.environ.get(SECRET_VARIABLE)
+    secret = given_secret(Path(given)) if given else secret_file(home.service / "cluster.secret").strip()
     lines = ("spark.authenticate true", f"spark.authenticate.secret {secret}", "spark.network.crypto.enabled true")
     said = "".join(f"{line}\n" for line in lines)
     if not path.exists() or path.read_text("utf-8") != said:  # the secret was changed

@@ -39,6 +39,43 @@ class JobFailed(RuntimeError):
     """A job failed for a reason a retry may mend; the message holds no row content."""
 
 
+# Their text quotes no row.
+_OURS = (ContractError, DataStopped, JobFailed)
+
+
+class Faults:
+    """What went wrong with one thing while the others went on.
+
+    Args:
+        hear: told each fault that is about something named, in words that quote no row, as soon as it is there.
+    """
+
+    def __init__(self, hear: Callable[[str, str], object] | None = None) -> None:
+        self._hear = hear
+        self._found = list[Exception]()
+
+    @contextmanager
+    def collected(self, subject: str = "") -> Iterator[None]:
+        """Keep what goes wrong for later."""
+        try:
+            yield
+        except Exception as error:
+            self._found.append(error)
+            if self._hear and subject:
+                said = str(error) if isinstance(error, _OURS) else f"it failed with {type(error).__name__}"
+                self._hear(subject, said)
+
+    def tell(self) -> None:
+        """Raise what was collected: first what is not our own, whose text nobody may repeat; a retry tells the rest."""
+        for error in self._found:
+            if not isinstance(error, _OURS):
+                raise error
+        if not self._found:
+            return
+        kind = JobFailed if all(isinstance(error, JobFailed) for error in self._found) else DataStopped
+        raise kind("\n".join(str(error) for error in self._found))
+
+
 @dataclass(frozen=True)
 class Days:
     """A range of business days, both ends included."""

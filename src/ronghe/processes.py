@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from ronghe.contracts import ContractError
+
 # A process's start is known to the system's clock tick only.
 _CLOCK_SECONDS = 1.0
 
@@ -34,6 +36,24 @@ def secret_file(path: Path, content: str | None = None) -> str:
         with os.fdopen(made, "w", encoding="utf-8") as file:
             file.write(content or secrets.token_hex(32))
     return path.read_text(encoding="utf-8")
+
+
+def given_secret(path: Path) -> str:
+    """Return a secret that somebody put in a file, without the end of its line.
+
+    Raises:
+        ContractError: the file is missing or empty, or others than its owner may read it.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("utf-8").strip()
+    except OSError:
+        raise ContractError(f"{path} cannot be read: put the secret there, and let this user own it") from None
+    if mode & 0o077:
+        raise ContractError(f"others can read {path}: run `chmod 600 {path}`")
+    if not text:
+        raise ContractError(f"{path} is empty: put the secret there")
+    return text
 
 
 def save_state(path: Path, pid: int, port: int, config: str) -> ServiceState:

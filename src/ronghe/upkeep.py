@@ -192,8 +192,8 @@ class Upkeep(ABC):
     def maintain(self, table_id: str) -> None:
         """Compact small files, and remove files no version of the retention period needs."""
         where = f"delta.{quoted(self.path(table_id))}"
-        self.spark.sql(f"OPTIMIZE {where}").collect()
-        self.spark.sql(f"VACUUM {where}").collect()
+        self._alter(f"OPTIMIZE {where}")
+        self._alter(f"VACUUM {where}")
 
 
 def _sql_type(field: "Field") -> str:

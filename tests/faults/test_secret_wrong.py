@@ -1,4 +1,7 @@
-"""A key or token is missing, cut off, open to others or changed: nothing is written, and the error tells no secret."""
+"""A secret is missing, cut off, open to others or changed, or who keeps it is away.
+
+Nothing is written, and the error tells no secret.
+"""
 
 import os
 import secrets
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ronghe import engine
+from ronghe import cluster, engine
 from ronghe.contracts import ContractError, catalogue
 from ronghe.doctor import machine
 from ronghe.home import Home
@@ -21,6 +24,7 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.faults
 
+ROOT = Path(__file__).parents[2]
 CANARY = "s3cret-of-the-test"
 Damage = Callable[[Path], object]
 DAMAGES: dict[str, tuple[Damage, str]] = {
@@ -76,6 +80,97 @@ def test_sources_database_without_a_right_address_lands_nothing(
     assert CANARY not in str(error.value)
     assert not [path for path in home.landing.rglob("*") if path.is_file()]
     assert not connections.declared(home)
+
+
+@pytest.mark.smoke
+def test_clusters_secret_that_is_missing_or_open_is_refused_and_not_told(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given"
+    monkeypatch.setenv(cluster.SECRET_VARIABLE, str(given))
+    with pytest.raises(ContractError, match=f"{given} cannot be read: put the secret there"):
+        cluster.properties_file(home)
+    given.touch(0o600)
+    with pytest.raises(ContractError, match=f"{given} is empty"):
+        cluster.properties_file(home)
+    given.write_text(f"{CANARY}\n")
+    given.chmod(0o440)
+    with pytest.raises(ContractError, match=f"chmod 600 {given}") as error:
+        cluster.properties_file(home)
+    assert CANARY not in str(error.value)
+    assert not (home.service / "cluster.conf").exists()
+    given.chmod(0o400)
+    assert f"spark.authenticate.secret {CANARY}\n" in cluster.properties_file(home).read_text()
+    # Teeth: without the look the open file is taken.
+    given.chmod(0o444)
+    monkeypatch.setattr(cluster, "given_secret", lambda path: path.read_text().strip())
+    assert cluster.properties_file(home)
+
+
+AWAY = """
+from airflow.secrets import BaseSecretsBackend
+
+class Vault(BaseSecretsBackend):
+    def get_connection(self, conn_id, team_name=None):
+        raise OSError("https://reader:{canary}@vault does not answer")
+"""
+# The second time as Airflow looks a connection up, for whom a backend that fails has nothing.
+LOAD = """
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+from ronghe.contracts import catalogue
+from ronghe.home import Home
+from ronghe.release import database
+from ronghe_airflow import secrets
+from ronghe_airflow.defaults import RETRY_POLICY
+
+def as_airflow(name):
+    try:
+        return BaseHook.get_connection(name)
+    except AirflowNotFoundException:
+        return None
+
+for asked in (secrets._asked, as_airflow):
+    secrets._asked = asked
+    for connection in (None, "city_db"):
+        extract = catalogue().extract("livelihood").model_copy(update={"connection": connection})
+        try:
+            with secrets.provided(secrets.of_extracts([extract])):
+                print("said: loaded into", database.address(Home.find(), extract))
+        except Exception as error:
+            action = RETRY_POLICY.evaluate(error, try_number=1, max_tries=3).action.name
+            print("said:", action, type(error).__name__, error, error.__cause__, error.__suppress_context__)
+"""
+
+
+@pytest.mark.smoke
+def test_backend_that_is_away_fails_the_task_before_it_begins(home: Home) -> None:
+    (home.root / "away.py").write_text(AWAY.format(canary=CANARY))
+    own = {
+        "AIRFLOW_HOME": str(home.service / "airflow"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.service / 'airflow.db'}",
+        "AIRFLOW__SECRETS__BACKEND": "away.Vault",
+        # A place that is asked later must not be taken for the one that is away.
+        "AIRFLOW_CONN_CITY_DB": "postgres://old",
+        "PYTHONPATH": os.pathsep.join([str(home.root), str(ROOT / "plugins"), os.environ.get("PYTHONPATH", "")]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD],
+        env={**os.environ, **own},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert CANARY not in done.stdout + done.stderr
+    said = [line.removeprefix("said: ") for line in done.stdout.splitlines() if line.startswith("said: ")]
+    for name, line in zip(("release_livelihood", "city_db"), said[:2], strict=True):
+        assert line.startswith(f"DEFAULT JobFailed connection {name!r} was not looked up: Vault does not answer")
+        assert line.endswith("(OSError). Nothing was done. See docs/runbooks/secret-wrong.md. None True")
+    # Teeth: as Airflow looks it up, another database is taken for the extract's.
+    assert [line.partition("://")[0] for line in said[2:]] == ["loaded into sqlite", "loaded into postgresql+psycopg"]
 
 
 JOB = """

@@ -20,7 +20,7 @@ from ronghe import stores
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
-from tests import leaks, oracles
+from tests import canary, leaks, oracles
 
 # Version files of a table, by name: what the file system knew of each when it was first seen.
 Watch = dict[Path, tuple[int, int, int]]
@@ -304,21 +304,8 @@ def airflow_faults(home: Home) -> list[str]:
 
 def secret_faults(home: Home) -> list[str]:
     """No secret of the home stands in a log, a page, a table of the open half, a metric or a lineage event."""
-    places = [path for path in leaks.open_places(home) if path != home.service]
-    places += [path for path in home.service.glob("*") if path.is_dir() and path != home.keys] + [home.engine]
-    secrets = {file.name: file.read_bytes().strip() for file in _secret_files(home)}
-    faults = []
-    for file in (f for place in places for f in sorted(place.rglob("*")) if f.is_file()):
-        content = file.read_bytes()
-        faults += [f"{name} in {_short(home, file)}" for name, secret in secrets.items() if secret in content]
-    return faults
-
-
-def _secret_files(home: Home) -> Iterator[Path]:
-    yield from home.keys.glob("*.key")
-    yield from (
-        f for f in home.service.iterdir() if f.suffix in (".token", ".password", ".secret") and f.stat().st_size
-    )
+    files = (file for place in [*leaks.open_places(home), home.engine] for file in place.rglob("*"))
+    return canary.told_in(home, canary.secrets_of(home), files)
 
 
 def fired_faults(fired: Mapping[str, int]) -> list[str]:

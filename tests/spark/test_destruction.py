@@ -341,24 +341,20 @@ def test_treated_texts_go_with_the_rows_they_are_of(ctx: JobContext, monkeypatch
     """What the analyser missed in them would outlive its record; so would what an earlier policy let pass."""
     origin, safe = (ctx.catalogue.table(f"{zone}.service_request") for zone in ("fused", "safe"))
     known = {"source_code": "shenzhen", "received_at": datetime(2026, 11, 9, tzinfo=UTC), "received_date": NINTH}
-    codes = {"channel_code": "phone", "request_topic_code": "housing", "request_status_code": "received"}
-    for name in ("kept", "gone"):
-        request = {
-            "request_id": name,
-            "request_number": name,
-            "request_text": f"路灯坏了 {name}",
-            "division_code": "440303",
-        }
-        put(ctx, origin.id, known | codes | request)
+    known |= {"division_code": "440303", "channel_code": "phone"}
+    known |= {"request_topic_code": "housing", "request_status_code": "received"}
+    for text in ("路灯坏了", "井盖坏了"):
+        request = {"request_id": text, "request_number": text, "request_text": text}
+        put(ctx, origin.id, known | request)
     desensitise(ctx.lake.read(origin.id), origin, safe, RememberedTexts(ctx.lake)).collect()
-    ctx.lake.destroy(origin.id, "request_id = 'gone'")
+    ctx.lake.destroy(origin.id, "request_id = '井盖坏了'")
     with monkeypatch.context() as patch:
         patch.setattr("ronghe.privacy.text.columns.treatment_version", lambda _: "an earlier one")
         desensitise(ctx.lake.read(origin.id), origin, safe, RememberedTexts(ctx.lake)).collect()
     destroy_due.run(ctx)
-    assert [row["treated_text"] for row in rows(ctx, MEMORY)] == ["路灯坏了 kept"]
+    assert [row["treated_text"] for row in rows(ctx, MEMORY)] == ["路灯坏了"]
     left = pq.ParquetDataset(ctx.lake.path(MEMORY)).read(["treated_text"])["treated_text"].to_pylist()
-    assert left == ["路灯坏了 kept"], "no older version has it"
+    assert left == ["路灯坏了"], "no older version has it"
     assert destroy_due.run(ctx) == 0
 
 

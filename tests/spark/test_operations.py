@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import record_inputs, release_extracts
+from jobs import maintain_lake, record_inputs, release_extracts
 from ronghe.contracts import catalogue
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.home import Home
 from ronghe.job import DataStopped, JobContext
 from ronghe.lake import Lake
-from tests.open_tables import COMPANY, TRADER
+from tests.open_tables import COMPANY, PLACE, TRADER
 
 pytestmark = pytest.mark.spark
 
@@ -86,3 +86,13 @@ def test_release_waits_while_a_check_that_must_hold_does_not(ctx: JobContext) ->
     with pytest.raises(DataStopped, match=r"organisations held back: safe\.organisation"):
         release_extracts.run(ctx)
     assert not (ctx.home.releases / "organisations" / "current.json").exists()
+
+
+def test_a_damaged_table_keeps_no_other_from_being_maintained(ctx: JobContext) -> None:
+    put(ctx.lake, "safe.organisation", [COMPANY], "one")
+    put(ctx.lake, "safe.place", [PLACE], "one")
+    (Path(ctx.lake.path("safe.organisation")) / "_delta_log" / f"{1:020}.json").write_text("no JSON")
+    with pytest.raises(Exception, match="organisation"):
+        maintain_lake.run(ctx)
+    history = ctx.lake.spark.sql(f"DESCRIBE HISTORY delta.`{ctx.lake.path('safe.place')}`").collect()
+    assert "VACUUM END" in {row["operation"] for row in history}

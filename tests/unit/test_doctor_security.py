@@ -96,6 +96,22 @@ def test_what_is_wrong_on_the_disk_is_named(home: Home, spoil: Callable[[Home], 
     assert red(home) == {check}
 
 
+@pytest.mark.parametrize("variable", ["RONGHE_CLUSTER_SECRET_FILE", "RONGHE_OIDC_CLIENT_SECRET_FILE"])
+def test_a_secret_that_a_variable_names_elsewhere_is_looked_at(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, started: Callable[..., None]
+) -> None:
+    given = tmp_path / "given"
+    given.touch(0o600)
+    given.write_text("not-to-be-told\n")
+    monkeypatch.setenv(variable, str(given))
+    assert red(home) == set()
+    given.chmod(0o440)
+    assert red(home) == {f"secret: {given}"}
+    given.chmod(0o400)
+    started("sources", "127.0.0.1", "--secret=not-to-be-told")
+    assert _said(home, "command lines").endswith("shows given")
+
+
 def test_root_is_told_to_be_somebody_else(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert red(home) == {"user"}

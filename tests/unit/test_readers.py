@@ -540,7 +540,7 @@ def test_xlsx_sheet_is_found_by_name(tmp_path: Path) -> None:
     assert read(path, Reader(format="xlsx", sheet="说明"), columns=("编号",)) == []
     error = rejection(path, Reader(format="xlsx", sheet="登记"))
     assert error.reason == "schema_drift"
-    assert "'登记信息', '说明'" in str(error)
+    assert "登记信息, 说明" in str(error)
 
 
 def test_xlsx_drift_names_the_columns(tmp_path: Path) -> None:
@@ -707,6 +707,33 @@ def test_json_name_nobody_knows_rejects_the_file_unless_it_may_be_left_out(put: 
     assert "秘密" not in str(error)
     lenient = Reader(format="json", extra="ignore")
     assert read(path, lenient, columns=NESTED) == [(None, "1", None, None), (None, "2", "甲", None)]
+
+
+@pytest.mark.parametrize(
+    "name", ["13800138000", "138 0013 8000", "用户１３８００１", "52010219900101001X", "a@example.org", "刘＠厅"]
+)
+def test_name_that_may_be_a_value_is_counted_and_not_told(put: Put, tmp_path: Path, name: str) -> None:
+    member = Reader(format="csv", member="a.csv")
+    for error in [
+        rejection(put(json.dumps({"编号": 1, "备注": 1, name: 2, f"{name}a": {}}, ensure_ascii=False)), JSON),
+        rejection(put(f"编号,站名,金额,备注,{name},{name}a\n1,2,3,4,5,6\n"), CSV),
+        rejection(archive(tmp_path / "all.zip", **{"备注": "", name: "", f"{name}a": ""}), member),
+    ]:
+        assert name not in str(error)
+        assert "备注 and 2 that may be values of a row" in str(error)
+
+
+def test_xml_element_named_by_a_number_is_not_told(put: Put) -> None:
+    error = rejection(put(xml(swipe(1, more="<n13800138000>4</n13800138000>"))), XML)
+    assert "unexpected: 1 that may be values of a row. Update" in str(error)
+
+
+def test_names_with_numbers_are_told_and_no_more_than_twenty(put: Put) -> None:
+    header = ",".join(["编号", "站名", "金额", "2026-11-01", "客流_15min", *(f"列{n}" for n in range(30)), "138001"])
+    error = rejection(put(f"{header}\n{header}\n"), CSV)
+    assert "unexpected: 2026-11-01, 列0, 列1, " in str(error)
+    assert str(error).count("列") == 19
+    assert " and 12 more and 1 that may be values of a row" in str(error)
 
 
 def test_json_scalar_in_the_place_of_an_object_is_another_structure(put: Put) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ronghe.contracts import ContractError, Extract, catalogue
 from ronghe.home import Home
+from ronghe.ingest.connections import declare
 from ronghe.job import JobFailed
 from ronghe.lake import Lake
 from ronghe.release import database
@@ -202,6 +203,9 @@ def test_address_is_the_environments_then_the_connections_then_a_file(
     assert database.address(home, extract) == f"sqlite:///{home.releases / 'livelihood.sqlite'}"
     with pytest.raises(ContractError, match="set RONGHE_CONNECTION_CITY_DB"):
         database.address(home, named)
+    declare(home, {"city_db": "sqlite:///kept", "release_livelihood": "sqlite:///own_kept"})
+    assert database.address(home, named) == "sqlite:///kept"
+    assert database.address(home, extract) == "sqlite:///own_kept"
     monkeypatch.setenv("RONGHE_CONNECTION_CITY_DB", "sqlite:///city")
     assert database.address(home, named) == "sqlite:///city"
     monkeypatch.setenv("RONGHE_RELEASE_URL_LIVELIHOOD", "sqlite:///own")

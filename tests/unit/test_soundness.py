@@ -13,8 +13,9 @@ from deltalake import write_deltalake
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
-from ronghe.processes import secret_file
+from ronghe.orchestration import service
 from ronghe.release import package
+from tests import canary
 from tests.open_tables import FLOW, Row, append, record, small_extract, write, write_livelihood
 from tests.oracles import soundness
 
@@ -49,7 +50,11 @@ def sound(root: Path) -> Home:
     append(home, "meta.delivery", [ACCEPTED])
     package.release_extract(Lake(home, catalogue()), small_extract(), record)
     lineage(home, "START", "COMPLETE")
-    secret_file(home.service / "engine.token")
+    service.password(home)
+    service.environment(home)
+    key = home.keys / "day.key"
+    key.touch(0o600)
+    key.write_bytes(bytes(range(100, 132)))
     return home
 
 
@@ -152,7 +157,7 @@ DAMAGE: dict[str, Callable[[Home], object]] = {
     "lineage: a run of build has 1 starts and 2 ends": lambda home: lineage(home, "FAIL"),
     "airflow: 1 of fuse.fuse_places are running": airflow_task,
     "secrets: engine.token in service/logs/job.log": lambda home: (home.logs / "job.log").write_text(
-        f"token {secret_file(home.service / 'engine.token')}"
+        f"token {(home.service / 'engine.token').read_text()}"
     ),
     "leaks: card in service/logs/job.log": lambda home: (
         home.truth.mkdir(),
@@ -176,6 +181,17 @@ def test_damage_is_found(homes: tuple[Home, Home], said: str) -> None:
     DAMAGE[said](home)
     found = soundness.faults_after(home, reference, [FLOWS], soundness.watched(home, watch))
     assert any(said in fault for fault in found), found
+
+
+def test_every_secret_is_found_where_it_is_told(homes: tuple[Home, Home]) -> None:
+    home, _ = homes
+    made = {"engine.token", "airflow.api_secret", "airflow.fernet_key", "airflow.jwt_secret", "airflow.passwords.json"}
+    secrets = canary.secrets_of(home)
+    assert set(secrets) == made | {"day.key"}
+    told = {name: secret.encode() for name, secret in secrets.items()}
+    for name, form in [*told.items(), ("day.key", bytes.fromhex(secrets["day.key"]))]:
+        (home.logs / "job.log").write_bytes(b"said " + form)
+        assert soundness.secret_faults(home) == [f"{name} in service/logs/job.log"]
 
 
 def test_a_manifest_that_counts_other_rows_is_found(homes: tuple[Home, Home]) -> None:

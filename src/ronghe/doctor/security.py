@@ -26,8 +26,10 @@ from ronghe.orchestration import login, service
 from ronghe.processes import group, load_state
 
 # Files of the service's folder that hold a secret, and names by which one is known wherever it lies.
-_SECRETS = ("*.token", "*secret", "*.fernet_key", "*.passwords.json", "connections.yaml", "cluster.conf", "keys/*.key")
+_SECRETS = ("*.token", "*secret", "*.fernet_key", "*.passwords.json", "connections.yaml", "cluster.conf", "keys/*")
 _SECRET_SUFFIXES = (".key", ".token", ".fernet_key", ".pem", "_secret", ".secret")
+# Variables that name a file with one.
+_NAMED = (cluster.SECRET_VARIABLE, login.SECRET_VARIABLE)
 # HMAC keys have at least the length of their hash (RFC 7518, section 3.2).
 _SECRET_CHARACTERS = 32
 _NOT_HERE = "not looked at: `ronghe up` started nothing here"
@@ -55,17 +57,20 @@ def _settings(home: Home) -> Mapping[str, str]:
     return service.environment(home) if (home.service / "airflow.jwt_secret").exists() else {}
 
 
-def _secret_files(home: Home) -> list[Path]:
-    return sorted(path for pattern in _SECRETS for path in home.service.glob(pattern))
+def secret_files(home: Home) -> list[Path]:
+    """Return every file that holds a secret of a home: the service's own, and those that variables name."""
+    own = {path for pattern in _SECRETS for path in home.service.glob(pattern) if path.is_file()}
+    named = {Path(path) for name in _NAMED if os.access(path := os.environ.get(name, ""), os.F_OK)}
+    return sorted(own | named)
 
 
 def _files(home: Home) -> Iterator[Finding]:
     """Look whether only their owner reads the secrets, and whether what `up` made is closed to others."""
-    found = _secret_files(home)
+    found = secret_files(home)
     for path in found:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
-            check = f"secret: {path.relative_to(home.service)}"
+            check = f"secret: {path.relative_to(home.service) if path.is_relative_to(home.service) else path}"
             yield wrong(check, f"others may read it (mode {mode:03o})", f"Run `chmod 600 {path}`.")
     yield well("secrets", f"{len(found)} looked at")
     for folder in (home.root / "restricted", home.service, home.keys):
@@ -148,9 +153,10 @@ def _command_lines(home: Home) -> Finding:
 
 def _secret_texts(home: Home) -> dict[str, str]:
     """Return the secrets of a home by the name of what holds them; they are compared and never told."""
-    found = {path.name: path.read_bytes() for path in _secret_files(home) if os.access(path, os.R_OK)}
+    found = {path: path.read_bytes() for path in secret_files(home) if os.access(path, os.R_OK)}
     texts = {
-        name: content.hex() if name.endswith(".key") else content.decode().strip() for name, content in found.items()
+        path.name: content.hex() if path.parent == home.keys else content.decode().strip()
+        for path, content in found.items()
     }
     if "airflow.passwords.json" in texts:
         texts["airflow.passwords.json"] = service.password(home)

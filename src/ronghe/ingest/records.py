@@ -17,6 +17,8 @@ from ronghe.ingest.encodings import UNDECODABLE
 BATCH_RECORDS = 50_000
 BATCH_CHARACTERS = 64 << 20  # wide records end a batch earlier, so that memory stays bounded
 NAMES_SHOWN = 20
+# Six digits in a row, the eleven of a phone number however they are parted, or a mail address.
+_IDENTIFIER = re.compile(r"\d{6}|(?:\d[\s-]?){11}|[@＠]")
 
 TORN = "torn"
 UNDECODABLE_CELL = "undecodable"
@@ -245,10 +247,16 @@ def drift(path: Path, **differences: Sequence[str] | set[str]) -> RejectedFile:
 
 
 def listed(names: Sequence[str] | set[str]) -> str:
-    """Return names for a message: sorted, at most twenty, printable, none long enough to be a value."""
-    shown = sorted(names)[:NAMES_SHOWN]
-    text = ", ".join(UNDECODABLE.sub("\ufffd", name[:60]) for name in shown)
-    return f"{text} and {len(names) - len(shown)} more" if len(names) > len(shown) else text
+    """Return names for a message: sorted, at most twenty, printable, none long enough to be a value.
+
+    The message goes to people and to the webhook, and a source may make names of what is none, say a phone number: a
+    name that looks like an identifier is counted and not told.
+    """
+    told = sorted(name for name in names if not _IDENTIFIER.search(name))
+    shown = [UNDECODABLE.sub("\ufffd", name[:60]) for name in told[:NAMES_SHOWN]]
+    more, hidden = len(told) - len(shown), len(names) - len(told)
+    said = [", ".join(shown), f"{more} more" * bool(more), f"{hidden} that may be values of a row" * bool(hidden)]
+    return " and ".join(filter(None, said))
 
 
 class Batches:

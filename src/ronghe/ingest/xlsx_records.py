@@ -32,6 +32,7 @@ from ronghe.ingest.records import (
     Batches,
     RecordStream,
     RejectedFile,
+    listed,
     looks_like,
     mend_cells,
     not_of_format,
@@ -152,7 +153,8 @@ def _open_sheet(path: Path, name: str | None) -> CalamineSheet:
         raise _damaged(path, type(error).__name__) from None
     raise RejectedFile(
         "schema_drift",
-        f"{path.name} has no sheet {name!r} but {names}: correct `sheet` in the contract's reader or ask the source",
+        f"{path.name} has no sheet {name!r} but {listed(names)}: correct `sheet` in the contract's reader or ask the"
+        " source",
     )
 
 

@@ -18,6 +18,7 @@ An age is `time() - ..._seconds`, so that it grows while nothing runs.
 
 import re
 from calendar import timegm
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
@@ -25,6 +26,7 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.monitoring.freshness import feed_states
+from ronghe.remedies import TableDamaged
 
 _RELEASES = "meta.release"
 
@@ -76,10 +78,12 @@ def _tables(lake: Lake, registry: CollectorRegistry) -> None:
     rows = Gauge("ronghe_table_rows", "Rows of a table", ("table",), registry=registry)
     versions = Gauge("ronghe_table_version", "Newest version of a table", ("table",), registry=registry)
     for name in lake.catalogue.tables:
-        if lake.exists(name):
-            count, version = lake.size(name)
-            rows.labels(name).set(count)
-            versions.labels(name).set(version)
+        # Whoever reads a damaged table says so; it has no figures here.
+        with suppress(TableDamaged):
+            if lake.exists(name):
+                count, version = lake.size(name)
+                rows.labels(name).set(count)
+                versions.labels(name).set(version)
 
 
 def _releases(lake: Lake, registry: CollectorRegistry) -> None:

@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 
 from ronghe.contracts import ContractError
 from ronghe.contracts.catalogue import builtin_folder
+from ronghe.processes import given_secret
 
 AUTH_VARIABLE, SIMPLE, FAB = "RONGHE_AIRFLOW_AUTH", "simple", "fab"
+SECRET_VARIABLE = "RONGHE_OIDC_CLIENT_SECRET_FILE"  # noqa: S105 - a name
 # The account `ronghe up` and `ronghe run` use over loopback; with FAB it is an engineer.
 OPERATOR = "admin"
 # DAGs in which a person approves: who answers needs the right to edit that DAG, in Airflow's own model of rights.
@@ -81,14 +83,7 @@ class Issuer:
         Raises:
             ContractError: the file is missing, or others may read it.
         """
-        try:
-            mode = self.secret_file.stat().st_mode
-            text = self.secret_file.read_text("utf-8").strip()
-        except OSError:
-            raise ContractError(f"{self.secret_file} cannot be read: put the client's secret there") from None
-        if mode & 0o077:
-            raise ContractError(f"others can read {self.secret_file}: run `chmod 600 {self.secret_file}`")
-        return text
+        return given_secret(self.secret_file)
 
     def role_keys(self, claims: Mapping[str, Any]) -> list[str]:
         """Return the values of the role claim, `a.b` being a claim inside a claim; none where it is not there."""
@@ -123,13 +118,13 @@ def issuer() -> Issuer | None:
     parts = urlsplit(address)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1"):
         raise ContractError("RONGHE_OIDC_ISSUER must be an https:// address: what it says is believed")
-    needed = {name: os.environ.get(name) for name in ("RONGHE_OIDC_CLIENT_ID", "RONGHE_OIDC_CLIENT_SECRET_FILE")}
+    needed = {name: os.environ.get(name) for name in ("RONGHE_OIDC_CLIENT_ID", SECRET_VARIABLE)}
     if missing := sorted(name for name, value in needed.items() if not value):
         raise ContractError(f"RONGHE_OIDC_ISSUER asks for {' and '.join(missing)} too")
     return Issuer(
         address,
         str(needed["RONGHE_OIDC_CLIENT_ID"]),
-        Path(str(needed["RONGHE_OIDC_CLIENT_SECRET_FILE"])),
+        Path(str(needed[SECRET_VARIABLE])),
         os.environ.get("RONGHE_OIDC_ROLE_CLAIM", "groups"),
         _role_mapping(os.environ.get("RONGHE_OIDC_ROLES")),
     )

@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ronghe.contracts import Catalogue, Column, ContractError, Extract, Table
+from ronghe.contracts import Catalogue, Column, Extract, Table
 from ronghe.contracts.extract import ExtractTable
 from ronghe.crash import crash_point
 from ronghe.home import Home
+from ronghe.ingest.connections import connection_url, declared
 from ronghe.job import JobFailed
 from ronghe.release.descriptor import released_columns, resource_path
 from ronghe.release.files import arrow_schema, read_file
@@ -26,20 +27,17 @@ _SQLITE_DIGITS = 15
 def address(home: Home, extract: Extract) -> str:
     """Return the URL of the database an extract is loaded into; it may hold a password, so it is never told.
 
-    `RONGHE_RELEASE_URL_<EXTRACT>` comes first, then the extract's `connection` (`RONGHE_CONNECTION_<NAME>`), then a
-    SQLite file beside the releases.
+    `RONGHE_RELEASE_URL_<EXTRACT>` comes first, then the extract's `connection`, or without one `release_<extract>` in
+    `connections.yaml`, then a SQLite file beside the releases.
 
     Raises:
-        ContractError: the extract names a connection that the environment does not give.
+        ContractError: nothing gives the connection the extract names, or others may read `connections.yaml`.
     """
     if url := os.environ.get(f"RONGHE_RELEASE_URL_{extract.id.upper()}"):
         return url
     if extract.connection:
-        variable = f"RONGHE_CONNECTION_{extract.connection.upper()}"
-        if url := os.environ.get(variable):
-            return url
-        raise ContractError(f"extract {extract.id} is loaded through {extract.connection!r}: set {variable} to its URL")
-    return f"sqlite:///{home.releases / f'{extract.id}.sqlite'}"
+        return connection_url(extract.connection, home)
+    return declared(home).get(f"release_{extract.id}") or f"sqlite:///{home.releases / f'{extract.id}.sqlite'}"
 
 
 def load(url: str, extract: Extract, catalogue: Catalogue, package: Path, release_id: str) -> bool:

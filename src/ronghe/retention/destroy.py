@@ -5,19 +5,18 @@ the first step on the days are closed, so nothing is made anew of them; every la
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from ronghe.contracts import ContractError, Feed
+from ronghe.contracts import Feed
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION
 from ronghe.ingest.deliveries import Delivery, content_sha256
-from ronghe.job import DataStopped, JobFailed, alone
+from ronghe.job import DataStopped, Faults, alone
 from ronghe.lake import Lake, Part, digest
 from ronghe.ledger import LEDGER
 from ronghe.privacy.keys import KeyStore
@@ -75,31 +74,6 @@ def destroy_due(lake: Lake, home: Home, as_of: date) -> int:
         count += trail.carry_out([of_texts(lake, as_of)], lambda _: _forget_texts(lake))
     faults.tell()
     return count
-
-
-class Faults:
-    """What went wrong with one thing while the others went on."""
-
-    def __init__(self) -> None:
-        self._found = list[Exception]()
-
-    @contextmanager
-    def collected(self) -> Iterator[None]:
-        """Keep what goes wrong for later."""
-        try:
-            yield
-        except Exception as error:
-            self._found.append(error)
-
-    def tell(self) -> None:
-        """Raise what was collected: first what is not our own, whose text nobody may repeat; a retry tells the rest."""
-        for error in self._found:
-            if not isinstance(error, (ContractError, DataStopped, JobFailed)):
-                raise error
-        if not self._found:
-            return
-        kind = JobFailed if all(isinstance(error, JobFailed) for error in self._found) else DataStopped
-        raise kind("\n".join(str(error) for error in self._found))
 
 
 def _keys(trail: "Trail", store: KeyStore, as_of: date) -> int:
