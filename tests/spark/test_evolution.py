@@ -173,7 +173,7 @@ def test_migrate_tells_where_a_plan_fails_and_no_value(
     known = declared(with_column(NOW.table(NAME), "code_count", "place_number", **values))
     monkeypatch.setattr(migrate, "catalogue", lambda: known)
     monkeypatch.setattr(migrate.engine, "session", lambda *_: nullcontext(spark))
-    with pytest.raises(JobFailed, match="migrate failed: .* may quote rows") as told:
+    with pytest.raises(JobFailed, match=r"migrate failed: .* may quote rows") as told:
         migrate.bring_up(home, only_look=False)
     assert "138" not in f"{told.value} {told.value.__cause__} {capsys.readouterr()}"
 
