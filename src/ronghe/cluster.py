@@ -10,9 +10,13 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NoReturn
 
+from ronghe import spill
 from ronghe.home import Home
 from ronghe.processes import end_service, listening, load_state, save_state, secret_file
 
@@ -124,9 +128,33 @@ def _common(home: Home) -> tuple[str, ...]:
     return ("--host", hostname(), "--webui-port", "0", "--properties-file", str(properties_file(home)))
 
 
-def daemon_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a daemon: it listens at this machine's name only."""
-    return {**environment, "SPARK_LOCAL_IP": hostname(), "SPARK_DAEMON_MEMORY": "512m"}
+def daemon_environment(home: Home, daemon: Daemon, environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a daemon: it listens at this machine's name only, and spills into its own folder."""
+    own = {"SPARK_LOCAL_IP": hostname(), "SPARK_DAEMON_MEMORY": "512m"}
+    return {**environment, **own, **spill.environment(home.spill / daemon.name)}
+
+
+def become(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str, str]) -> NoReturn:
+    """Turn this process into a daemon: for a container, whose life is the daemon's.
+
+    Raises:
+        ClusterError: another one of its name works in this home.
+    """
+    home.make()
+    with _spill(home, daemon) as lock:
+        os.set_inheritable(lock.fileno(), True)
+        command = [str(spark_class), daemon.java_class, *daemon.arguments]
+        os.execve(command[0], command, daemon_environment(home, daemon, environment))
+
+
+@contextmanager
+def _spill(home: Home, daemon: Daemon) -> Iterator[IO[str]]:
+    folder = home.spill / daemon.name
+    try:
+        with spill.held(folder) as lock:
+            yield lock
+    except spill.SpillHeld:
+        raise ClusterError(f"Another {daemon.name} works in {folder}. End it, or set RONGHE_HOME.") from None
 
 
 def _state_file(home: Home, name: str) -> Path:
@@ -140,13 +168,14 @@ def _start(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str,
             f"which {WORKERS} more are free."
         )
     log = home.engine / f"{daemon.name}.log"
-    with log.open("ab") as file:
+    with _spill(home, daemon) as lock, log.open("ab") as file:
         process = subprocess.Popen(
             [str(spark_class), daemon.java_class, *daemon.arguments],
-            env=daemon_environment(environment),
+            env=daemon_environment(home, daemon, environment),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            pass_fds=(lock.fileno(),),
             start_new_session=True,
         )
     save_state(_state_file(home, daemon.name), process.pid, daemon.port, "")

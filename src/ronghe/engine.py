@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from ronghe import cluster, jars, sessions, stores
+from ronghe import cluster, jars, sessions, spill, stores
 from ronghe.home import Home
 from ronghe.processes import (
     ServiceState,
@@ -78,7 +77,7 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.driver.bindAddress": cluster.hostname(),
         "spark.driver.host": cluster.hostname(),
         "spark.driver.memory": os.environ.get("RONGHE_ENGINE_MEMORY", "4g"),
-        "spark.local.dir": str(home.engine / "spill"),
+        "spark.local.dir": str(home.spill),
         "spark.sql.warehouse.dir": str(home.engine / "warehouse"),
         "spark.log.level": "WARN",
         "spark.ui.enabled": "false",
@@ -154,8 +153,8 @@ def _start(home: Home, port: int, config: str) -> ServiceState:
         raise EngineError(
             f"Port {port} is in use by another program. Stop it, or set RONGHE_ENGINE_PORT to a free port."
         )
-    command = _command(home, port)
     with lease(home) as lock, (home.engine / "engine.log").open("ab") as log:
+        command = _command(home, port)
         log.write(_BEGINS)
         log.flush()
         process = subprocess.Popen(
@@ -198,6 +197,7 @@ def environment(home: Home) -> dict[str, str]:
     """Return the environment of every process of the engine."""
     return {
         **os.environ,
+        **spill.environment(home.spill),
         TOKEN_VARIABLE: token(home),
         "SPARK_HOME": str(_spark_home()),
         "PYSPARK_PYTHON": sys.executable,
@@ -238,8 +238,7 @@ def lease(home: Home) -> Iterator[IO[str]]:
             raise EngineError(
                 f"Another engine writes the lake in {home.root}. End it (`ronghe down`), or set RONGHE_HOME."
             ) from None
-        # What an engine that was killed has spilled holds rows, and is of no use to anybody.
-        shutil.rmtree(home.engine / "spill", ignore_errors=True)
+        spill.clear(home.spill)
         yield lock
 
 
@@ -251,8 +250,8 @@ def become(home: Home) -> NoReturn:
     """
     home.make()
     port = int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
-    command = _command(home, port)
     with lease(home) as lock:
+        command = _command(home, port)
         os.set_inheritable(lock.fileno(), True)
         os.execve(command[0], command, environment(home))
 
