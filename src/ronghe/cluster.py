@@ -10,15 +10,15 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, NoReturn
 
-from ronghe import spill
+from ronghe import __version__, spill
 from ronghe.home import Home
-from ronghe.processes import end_service, listening, load_state, save_state, secret_file
+from ronghe.processes import config_hash, end_service, listening, load_state, save_state, secret_file
 
 HOST_VARIABLE, MASTER_VARIABLE = "RONGHE_HOSTNAME", "RONGHE_MASTER"
 WORKERS = 2
@@ -84,21 +84,45 @@ def settings() -> dict[str, str]:
     }
 
 
+def config(home: Home) -> list[object]:
+    """Return what the Connect server and the daemons of this machine are started with."""
+    return [master_url(), settings(), _secret(home), *(_config(home, daemon) for daemon in _daemons(home))]
+
+
+def _config(home: Home, daemon: Daemon) -> str:
+    return config_hash([asdict(daemon), _secret(home), os.environ.get("JAVA_HOME"), __version__])
+
+
+def _secret(home: Home) -> str:
+    return properties_file(home).read_text("utf-8")
+
+
+def _fits(home: Home, daemon: Daemon) -> bool:
+    """Say whether a daemon runs as it would be started."""
+    running = load_state(_state_file(home, daemon.name))
+    return running is not None and running.config == _config(home, daemon)
+
+
 def up(home: Home, spark_class: Path, environment: dict[str, str]) -> str:
-    """Start what does not run of this machine's cluster; return the master's address, be it others'.
+    """Start what does not run of this machine's cluster, anew what runs with other settings.
+
+    Returns:
+        The master's address, be it others'.
 
     Raises:
         ClusterError: a port is busy, or a process does not come up.
     """
-    for daemon in () if MASTER_VARIABLE in os.environ else _daemons(home):
-        if load_state(_state_file(home, daemon.name)) is None:
+    fitting = {daemon.name for daemon in _daemons(home) if _fits(home, daemon)}
+    down(home, fitting)
+    for daemon in _daemons(home):
+        if daemon.name not in fitting:
             _start(home, daemon, spark_class, environment)
     return master_url()
 
 
-def down(home: Home) -> bool:
-    """End the cluster, workers first; say whether it ran."""
-    ended = [end_service(_state_file(home, name)) for name in (*_worker_names(), "master")]
+def down(home: Home, keep: Container[str] = ()) -> bool:
+    """End the cluster, workers first, but for the daemons to keep; say whether any of it ran."""
+    ended = [end_service(_state_file(home, name)) for name in (*_worker_names(), "master") if name not in keep]
     return any(ended)
 
 
@@ -107,6 +131,9 @@ def _worker_names() -> tuple[str, ...]:
 
 
 def _daemons(home: Home) -> tuple[Daemon, ...]:
+    """Return the daemons of this machine, the master first; none where the cluster is others'."""
+    if MASTER_VARIABLE in os.environ:
+        return ()
     return master(home), *(worker(home, name, port() + n) for n, name in enumerate(_worker_names(), 1))
 
 
@@ -178,7 +205,7 @@ def _start(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str,
             pass_fds=(lock.fileno(),),
             start_new_session=True,
         )
-    save_state(_state_file(home, daemon.name), process.pid, daemon.port, "")
+    save_state(_state_file(home, daemon.name), process.pid, daemon.port, _config(home, daemon))
     deadline = time.monotonic() + _START_SECONDS
     while not listening(hostname(), daemon.port):
         if process.poll() is not None or time.monotonic() > deadline:

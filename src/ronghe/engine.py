@@ -7,8 +7,6 @@ JVM ends, however it ends, and a second JVM is refused. A cluster: `RONGHE_ENGIN
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -19,10 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from ronghe import cluster, jars, sessions, spill, stores
+from ronghe import __version__, cluster, jars, sessions, spill, stores
 from ronghe.home import Home
 from ronghe.processes import (
     ServiceState,
+    config_hash,
     end_group,
     end_service,
     group,
@@ -130,7 +129,7 @@ def up(home: Home) -> ServiceState:
     port = int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
     with (home.service / "engine.start.lock").open("w") as start:
         fcntl.flock(start, fcntl.LOCK_EX)
-        config = _config_hash(home, port)
+        config = _config(home, port)
         running = state(home)
         if running and running.config == config and _answers(running):
             return running
@@ -143,9 +142,10 @@ def _answers(running: ServiceState) -> bool:
     return sessions.answers(f"sc://localhost:{running.port}", _STUCK_SECONDS)
 
 
-def _config_hash(home: Home, port: int) -> str:
-    content = json.dumps([settings(home, port), kind(), os.environ.get("JAVA_HOME")], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+def _config(home: Home, port: int) -> str:
+    of_cluster = cluster.config(home) if kind() == CLUSTER else None
+    # Python workers of the server keep the code that they have imported.
+    return config_hash([settings(home, port), of_cluster, os.environ.get("JAVA_HOME"), __version__])
 
 
 def _start(home: Home, port: int, config: str) -> ServiceState:
@@ -182,8 +182,9 @@ def _command(home: Home, port: int) -> list[str]:
 
 
 def _where(home: Home) -> list[str]:
-    """Return the arguments that say where the work is done; starts the cluster where it is one."""
+    """Return the arguments that say where the work is done; starts the cluster where it is one, else ends it."""
     if kind() == EMBEDDED:
+        cluster.down(home)
         return ["--master", f"local[{os.cpu_count() or 2}]"]
     try:
         master = cluster.up(home, spark_program("spark-class"), environment(home))

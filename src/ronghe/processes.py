@@ -1,6 +1,7 @@
 """Processes that Ronghe starts and ends: whole groups, so that no child outlives its parent."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -34,6 +35,11 @@ def secret_file(path: Path, content: str | None = None) -> str:
         with os.fdopen(made, "w", encoding="utf-8") as file:
             file.write(content or secrets.token_hex(32))
     return path.read_text(encoding="utf-8")
+
+
+def config_hash(inputs: object) -> str:
+    """Return a hash of what a service is started with."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def save_state(path: Path, pid: int, port: int, config: str) -> ServiceState:
