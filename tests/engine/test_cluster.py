@@ -12,11 +12,12 @@ import pytest
 
 from ronghe import engine, stores
 from ronghe.contracts import catalogue
+from ronghe.crash import VARIABLE
 from ronghe.home import Home
 from ronghe.processes import end_group, secret_file
 from tests import oracles, servers
 from tests.faults.victim import await_that
-from tests.nights import FEED, night_by_jobs, runner
+from tests.nights import FEED, SIGKILL, night_by_jobs, runner
 from tests.ports import await_port, free_port
 
 pytestmark = pytest.mark.engine
@@ -63,6 +64,10 @@ def test_feed_taken_in_on_a_cluster_into_a_store_is_the_embedded_ones(
     tables = ("raw.shenzhen__swipe", "std.swipe")
     expected = {table_id: oracles.table_contents(reference, table_id) for table_id in tables}
     home = like(reference, tmp_path / "home")
+    kept = Path(store["STORE_FOLDER"]) / "restricted" / "lake" / "_staging"
+    killed = runner(cluster)(home, "land_deliveries", "--feed", FEED, **store, **{VARIABLE: "ingest:shared"})
+    assert killed.returncode == SIGKILL, killed.stderr
+    assert [path for path in kept.rglob("*") if path.is_file()], "nothing was staged"
     done = runner(cluster)(home, "ingest_deliveries", "--feed", FEED, **store)
     assert done.returncode == 0, done.stderr
     again = runner(cluster)(home, "ingest_deliveries", "--feed", FEED, **store)
@@ -73,7 +78,6 @@ def test_feed_taken_in_on_a_cluster_into_a_store_is_the_embedded_ones(
         assert expected[table_id]
         assert oracles.table_contents(home, table_id) == expected[table_id], f"{table_id} differs"
     assert not list(home.root.rglob("_delta_log")), "a table was written beside the store"
-    kept = Path(store["STORE_FOLDER"]) / "restricted" / "lake" / "_staging"
     assert not [path for path in kept.rglob("*") if path.is_file()], "staged records were left in the store"
 
 

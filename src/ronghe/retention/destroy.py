@@ -22,6 +22,7 @@ from ronghe.lake import Lake, Part, digest
 from ronghe.ledger import LEDGER
 from ronghe.privacy.keys import KeyStore
 from ronghe.retention.due import REFUSED, RETENTION, Act, day_keys, of_feed, of_table, rows_until
+from ronghe.stores import take_back
 from ronghe.upkeep import QUARANTINE
 
 DUPLICATE = "meta.duplicate"
@@ -190,6 +191,7 @@ def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
         return
     for delivery in act.deliveries:
         (home.staging(feed.id) / f"{delivery.delivery_id}.parquet").unlink(missing_ok=True)
+    take_back(home.shared_staging(feed.id))  # no job of the feed runs, so all of it is a killed one's
     where = Part("delivery_id", tuple(d.delivery_id for d in act.deliveries)).predicate()
     lake.destroy(feed.raw_table, where)
     if act.reason == RETENTION:
