@@ -6,6 +6,7 @@ Usage:  python jobs/land_deliveries.py --feed shenzhen.swipe
 Returns the number of deliveries that wait to be standardised.
 """
 
+from ronghe.crash import crash_point
 from ronghe.ingest.deliveries import Ledger, discover
 from ronghe.ingest.landing import stage
 from ronghe.ingest.transports import fetch
@@ -18,15 +19,19 @@ from ronghe.stores import hand_over, take_back
 
 def run(ctx: JobContext) -> int:
     """Fetch, stage new deliveries, write them to raw in one commit, then say so in the ledger."""
-    feed, lake = ctx.feed, ctx.lake
+    feed, lake, shared = ctx.feed, ctx.lake, ctx.home.shared_staging(ctx.feed.id)
+    take_back(shared)  # of a run that was killed: nothing else would remove it where its deliveries are landed
     fetch(feed, ctx.home)
+    crash_point("ingest:fetched")
     ledger = Ledger(lake, feed)
     new = ledger.unseen(d for d in discover(feed, ctx.home.landing) if ctx.days is None or d.business_date in ctx.days)
     known, newest = ledger.landed_content(), ledger.newest()
     staged = stage(feed, new, ctx.home.landing, ctx.home.staging(feed.id), known, newest)
+    crash_point("ingest:staged")
     if staged.files:
-        shared = hand_over(tuple(staged.files.values()), ctx.home.shared_staging(feed.id))
-        raw = ctx.spark.read.parquet(*shared)
+        paths = hand_over(tuple(staged.files.values()), shared)
+        crash_point("ingest:shared")
+        raw = ctx.spark.read.parquet(*paths)
         part = Part("delivery_id", tuple(sorted(staged.files)))
         lake.replace(feed.raw_table, raw, lake.fingerprint(feed.raw_table, part.values, declarations=[feed]), part)
         take_back(shared)
@@ -35,6 +40,7 @@ def run(ctx: JobContext) -> int:
         if event.event_code == "rejected":
             said = f"{event.delivery.path} rejected: {event.reason}"
             notify(Notice("delivery_rejected", feed.id, said, "stopped-delivery"))
+    crash_point("ingest:recorded")
     for path in staged.files.values():
         path.unlink()
     return len(ledger.unclaimed())

@@ -10,11 +10,15 @@ import os
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO, NoReturn
 
+from ronghe import __version__, spill
 from ronghe.home import Home
-from ronghe.processes import end_service, given_secret, listening, load_state, save_state, secret_file
+from ronghe.processes import config_hash, end_service, given_secret, listening, load_state, save_state, secret_file
 
 HOST_VARIABLE, MASTER_VARIABLE = "RONGHE_HOSTNAME", "RONGHE_MASTER"
 SECRET_VARIABLE = "RONGHE_CLUSTER_SECRET_FILE"  # noqa: S105 - a name
@@ -85,21 +89,45 @@ def settings() -> dict[str, str]:
     }
 
 
+def config(home: Home) -> list[object]:
+    """Return what the Connect server and the daemons of this machine are started with."""
+    return [master_url(), settings(), _secret(home), *(_config(home, daemon) for daemon in _daemons(home))]
+
+
+def _config(home: Home, daemon: Daemon) -> str:
+    return config_hash([asdict(daemon), _secret(home), os.environ.get("JAVA_HOME"), __version__])
+
+
+def _secret(home: Home) -> str:
+    return properties_file(home).read_text("utf-8")
+
+
+def _fits(home: Home, daemon: Daemon) -> bool:
+    """Say whether a daemon runs as it would be started."""
+    running = load_state(_state_file(home, daemon.name))
+    return running is not None and running.config == _config(home, daemon)
+
+
 def up(home: Home, spark_class: Path, environment: dict[str, str]) -> str:
-    """Start what does not run of this machine's cluster; return the master's address, be it others'.
+    """Start what does not run of this machine's cluster, anew what runs with other settings.
+
+    Returns:
+        The master's address, be it others'.
 
     Raises:
         ClusterError: a port is busy, or a process does not come up.
     """
-    for daemon in () if MASTER_VARIABLE in os.environ else _daemons(home):
-        if load_state(_state_file(home, daemon.name)) is None:
+    fitting = {daemon.name for daemon in _daemons(home) if _fits(home, daemon)}
+    down(home, fitting)
+    for daemon in _daemons(home):
+        if daemon.name not in fitting:
             _start(home, daemon, spark_class, environment)
     return master_url()
 
 
-def down(home: Home) -> bool:
-    """End the cluster, workers first; say whether it ran."""
-    ended = [end_service(_state_file(home, name)) for name in (*_worker_names(), "master")]
+def down(home: Home, keep: Container[str] = ()) -> bool:
+    """End the cluster, workers first, but for the daemons to keep; say whether any of it ran."""
+    ended = [end_service(_state_file(home, name)) for name in (*_worker_names(), "master") if name not in keep]
     return any(ended)
 
 
@@ -108,6 +136,9 @@ def _worker_names() -> tuple[str, ...]:
 
 
 def _daemons(home: Home) -> tuple[Daemon, ...]:
+    """Return the daemons of this machine, the master first; none where the cluster is others'."""
+    if MASTER_VARIABLE in os.environ:
+        return ()
     return master(home), *(worker(home, name, port() + n) for n, name in enumerate(_worker_names(), 1))
 
 
@@ -129,9 +160,33 @@ def _common(home: Home) -> tuple[str, ...]:
     return ("--host", hostname(), "--webui-port", "0", "--properties-file", str(properties_file(home)))
 
 
-def daemon_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a daemon: it listens at this machine's name only."""
-    return {**environment, "SPARK_LOCAL_IP": hostname(), "SPARK_DAEMON_MEMORY": "512m"}
+def daemon_environment(home: Home, daemon: Daemon, environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a daemon: it listens at this machine's name only, and spills into its own folder."""
+    own = {"SPARK_LOCAL_IP": hostname(), "SPARK_DAEMON_MEMORY": "512m"}
+    return {**environment, **own, **spill.environment(home.spill / daemon.name)}
+
+
+def become(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str, str]) -> NoReturn:
+    """Turn this process into a daemon: for a container, whose life is the daemon's.
+
+    Raises:
+        ClusterError: another one of its name works in this home.
+    """
+    home.make()
+    with _spill(home, daemon) as lock:
+        os.set_inheritable(lock.fileno(), True)
+        command = [str(spark_class), daemon.java_class, *daemon.arguments]
+        os.execve(command[0], command, daemon_environment(home, daemon, environment))
+
+
+@contextmanager
+def _spill(home: Home, daemon: Daemon) -> Iterator[IO[str]]:
+    folder = home.spill / daemon.name
+    try:
+        with spill.held(folder) as lock:
+            yield lock
+    except spill.SpillHeld:
+        raise ClusterError(f"Another {daemon.name} works in {folder}. End it, or set RONGHE_HOME.") from None
 
 
 def _state_file(home: Home, name: str) -> Path:
@@ -145,16 +200,17 @@ def _start(home: Home, daemon: Daemon, spark_class: Path, environment: dict[str,
             f"which {WORKERS} more are free."
         )
     log = home.engine / f"{daemon.name}.log"
-    with log.open("ab") as file:
+    with _spill(home, daemon) as lock, log.open("ab") as file:
         process = subprocess.Popen(
             [str(spark_class), daemon.java_class, *daemon.arguments],
-            env=daemon_environment(environment),
+            env=daemon_environment(home, daemon, environment),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            pass_fds=(lock.fileno(),),
             start_new_session=True,
         )
-    save_state(_state_file(home, daemon.name), process.pid, daemon.port, "")
+    save_state(_state_file(home, daemon.name), process.pid, daemon.port, _config(home, daemon))
     deadline = time.monotonic() + _START_SECONDS
     while not listening(hostname(), daemon.port):
         if process.poll() is not None or time.monotonic() > deadline:

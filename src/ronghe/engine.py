@@ -7,10 +7,7 @@ JVM ends, however it ends, and a second JVM is refused. In a cluster this server
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,10 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from ronghe import cluster, jars, sessions, stores
+from ronghe import __version__, cluster, jars, sessions, spill, stores
 from ronghe.home import Home
 from ronghe.processes import (
     ServiceState,
+    config_hash,
     end_group,
     end_service,
     group,
@@ -78,7 +76,7 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.driver.bindAddress": cluster.hostname(),
         "spark.driver.host": cluster.hostname(),
         "spark.driver.memory": os.environ.get("RONGHE_ENGINE_MEMORY", "4g"),
-        "spark.local.dir": str(home.engine / "spill"),
+        "spark.local.dir": str(home.spill),
         "spark.sql.warehouse.dir": str(home.engine / "warehouse"),
         "spark.log.level": "WARN",
         "spark.ui.enabled": "false",
@@ -131,7 +129,7 @@ def up(home: Home) -> ServiceState:
     port = int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
     with (home.service / "engine.start.lock").open("w") as start:
         fcntl.flock(start, fcntl.LOCK_EX)
-        config = _config_hash(home, port)
+        config = _config(home, port)
         running = state(home)
         if running and running.config == config and _answers(running):
             return running
@@ -144,9 +142,10 @@ def _answers(running: ServiceState) -> bool:
     return sessions.answers(f"sc://localhost:{running.port}", _STUCK_SECONDS)
 
 
-def _config_hash(home: Home, port: int) -> str:
-    content = json.dumps([settings(home, port), kind(), os.environ.get("JAVA_HOME")], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+def _config(home: Home, port: int) -> str:
+    of_cluster = cluster.config(home) if kind() == CLUSTER else None
+    # Python workers of the server keep the code that they have imported.
+    return config_hash([settings(home, port), of_cluster, os.environ.get("JAVA_HOME"), __version__])
 
 
 def _start(home: Home, port: int, config: str) -> ServiceState:
@@ -154,8 +153,8 @@ def _start(home: Home, port: int, config: str) -> ServiceState:
         raise EngineError(
             f"Port {port} is in use by another program. Stop it, or set RONGHE_ENGINE_PORT to a free port."
         )
-    command = _command(home, port)
     with lease(home) as lock, (home.engine / "engine.log").open("ab") as log:
+        command = _command(home, port)
         log.write(_BEGINS)
         log.flush()
         process = subprocess.Popen(
@@ -183,8 +182,9 @@ def _command(home: Home, port: int) -> list[str]:
 
 
 def _where(home: Home) -> list[str]:
-    """Return the arguments that say where the work is done; starts the cluster where it is one."""
+    """Return the arguments that say where the work is done; starts the cluster where it is one, else ends it."""
     if kind() == EMBEDDED:
+        cluster.down(home)
         return ["--master", f"local[{os.cpu_count() or 2}]"]
     try:
         master = cluster.up(home, spark_program("spark-class"), environment(home))
@@ -198,6 +198,7 @@ def environment(home: Home) -> dict[str, str]:
     """Return the environment of every process of the engine."""
     return {
         **os.environ,
+        **spill.environment(home.spill),
         TOKEN_VARIABLE: token(home),
         "SPARK_HOME": str(_spark_home()),
         "PYSPARK_PYTHON": sys.executable,
@@ -238,8 +239,7 @@ def lease(home: Home) -> Iterator[IO[str]]:
             raise EngineError(
                 f"Another engine writes the lake in {home.root}. End it (`ronghe down`), or set RONGHE_HOME."
             ) from None
-        # What an engine that was killed has spilled holds rows, and is of no use to anybody.
-        shutil.rmtree(home.engine / "spill", ignore_errors=True)
+        spill.clear(home.spill)
         yield lock
 
 
@@ -251,8 +251,8 @@ def become(home: Home) -> NoReturn:
     """
     home.make()
     port = int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
-    command = _command(home, port)
     with lease(home) as lock:
+        command = _command(home, port)
         os.set_inheritable(lock.fileno(), True)
         os.execve(command[0], command, environment(home))
 

@@ -30,6 +30,11 @@ class Home:
         """The engine's spill, staging and log: they may hold rows, so they are restricted."""
         return self.root / "restricted" / "engine"
 
+    @property
+    def spill(self) -> Path:
+        """What the engine and the daemons of its cluster put on disk because it does not fit into memory."""
+        return self.engine / "spill"
+
     def staging(self, feed_id: str) -> Path:
         """Return where a feed's records lie between parsing and the engine's write."""
         return self.engine / "staging" / feed_id

@@ -1,6 +1,7 @@
 """Processes that Ronghe starts and ends: whole groups, so that no child outlives its parent."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -54,6 +55,11 @@ def given_secret(path: Path) -> str:
     if not text:
         raise ContractError(f"{path} is empty: put the secret there")
     return text
+
+
+def config_hash(inputs: object) -> str:
+    """Return a hash of what a service is started with."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def save_state(path: Path, pid: int, port: int, config: str) -> ServiceState:

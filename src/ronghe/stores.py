@@ -180,10 +180,10 @@ def hand_over(files: Sequence[Path], to: str) -> tuple[str, ...]:
     return tuple(f"{to}/{file.name}" for file in files)
 
 
-def take_back(paths: Iterable[str]) -> None:
-    """Remove files that were handed over; files of this machine are their owner's to remove."""
-    for path in filter(is_remote, paths):
-        _arrow(remote=True).delete_file(_key(path))
+def take_back(folder: str) -> None:
+    """Remove all that was handed over there, by whatever run; files of this machine are their owner's to remove."""
+    for name in files(folder) if is_remote(folder) else ():
+        _arrow(remote=True).delete_file(f"{_key(folder)}/{name}")
 
 
 def make_buckets(roots: Iterable[str]) -> list[str]:

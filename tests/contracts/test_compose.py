@@ -74,6 +74,13 @@ def test_containers_of_ours_may_change_nothing_but_their_data() -> None:
     assert "umask 027" in dockerfile
 
 
+def test_what_workers_spill_lies_on_a_disk() -> None:
+    """In memory it would take what it was to save."""
+    worker = services()["worker"]
+    assert worker["volumes"] == [worker["environment"]["RONGHE_HOME"]]
+    assert worker["tmpfs"] == ["/tmp"]
+
+
 def test_nobody_gets_in_without_productions_login() -> None:
     for name in set(OF_AIRFLOW):
         environment = ours()[name]["environment"]

@@ -12,10 +12,12 @@ import pytest
 
 from ronghe import engine, stores
 from ronghe.contracts import catalogue
+from ronghe.crash import VARIABLE
 from ronghe.home import Home
 from ronghe.processes import end_group, secret_file
 from tests import oracles, servers
-from tests.nights import FEED, night_by_jobs, runner
+from tests.faults.victim import await_that
+from tests.nights import FEED, SIGKILL, night_by_jobs, runner
 from tests.ports import await_port, free_port
 
 pytestmark = pytest.mark.engine
@@ -62,6 +64,10 @@ def test_feed_taken_in_on_a_cluster_into_a_store_is_the_embedded_ones(
     tables = ("raw.shenzhen__swipe", "std.swipe")
     expected = {table_id: oracles.table_contents(reference, table_id) for table_id in tables}
     home = like(reference, tmp_path / "home")
+    kept = Path(store["STORE_FOLDER"]) / "restricted" / "lake" / "_staging"
+    killed = runner(cluster)(home, "land_deliveries", "--feed", FEED, **store, **{VARIABLE: "ingest:shared"})
+    assert killed.returncode == SIGKILL, killed.stderr
+    assert [path for path in kept.rglob("*") if path.is_file()], "nothing was staged"
     done = runner(cluster)(home, "ingest_deliveries", "--feed", FEED, **store)
     assert done.returncode == 0, done.stderr
     again = runner(cluster)(home, "ingest_deliveries", "--feed", FEED, **store)
@@ -72,7 +78,6 @@ def test_feed_taken_in_on_a_cluster_into_a_store_is_the_embedded_ones(
         assert expected[table_id]
         assert oracles.table_contents(home, table_id) == expected[table_id], f"{table_id} differs"
     assert not list(home.root.rglob("_delta_log")), "a table was written beside the store"
-    kept = Path(store["STORE_FOLDER"]) / "restricted" / "lake" / "_staging"
     assert not [path for path in kept.rglob("*") if path.is_file()], "staged records were left in the store"
 
 
@@ -98,6 +103,21 @@ def test_work_is_done_by_two_workers_on_loopback_that_let_nobody_in(cluster: Hom
     assert (cluster.service / "cluster.conf").stat().st_mode & 0o077 == 0
     listening = {c.laddr.ip for d in daemons for c in d.net_connections() if c.status == "LISTEN"}
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+
+
+def test_executors_spill_into_the_home_and_nobody_else_looks_in(cluster: Home) -> None:
+    def executors() -> list[psutil.Process]:
+        found = psutil.process_iter(["cmdline"])
+        ours = [p for p in found if "CoarseGrainedExecutorBackend" in " ".join(p.info["cmdline"] or ())]
+        return [p for p in ours if p.environ().get("LOCAL_DIRS", "").startswith(str(cluster.root))]
+
+    await_that(lambda: len(executors()) == 2 and len(list(cluster.spill.glob("worker-?/*/*/blockmgr-*"))) == 2)
+    for executor in executors():
+        # Hadoop's, for what S3A has yet to upload; Spark's own, which the worker made for it.
+        folders = {executor.environ()[name] for name in ("LOCAL_DIRS", "SPARK_EXECUTOR_DIRS")}
+        assert {Path(folder).relative_to(cluster.spill).parts[0] for folder in folders} in ({"worker-1"}, {"worker-2"})
+    for folder in (cluster.spill, *cluster.spill.glob("worker-?")):
+        assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_servers_in_the_foreground_find_one_another(tmp_path: Path) -> None:

@@ -17,14 +17,18 @@ from tests.faults.victim import Victim
 EXTRACT = "organisations"
 ORGANISATIONS, AIR = "guiyang.enterprise", "guiyang.air_quality"
 
-# Jobs in their order with the points they are killed at. Every kind of effect is among them: deliveries that are
-# claimed, parts of tables, whole tables, merges, additions, files of a package, the switch to it, and a database.
+# Jobs in their order with the points they are killed at, before and after for a table. Every kind of effect is among
+# them: files that are staged, deliveries that are claimed, parts of tables, whole tables, merges, additions, files of a
+# package, the switch to it, and a database.
 BOTH = (":before", ":after")
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (f"land_deliveries={ORGANISATIONS}", ("raw.guiyang__enterprise", "meta.delivery")),
+    (
+        f"land_deliveries={ORGANISATIONS}",
+        ("ingest:fetched", "ingest:staged", "ingest:shared", "raw.guiyang__enterprise", "meta.delivery"),
+    ),
     (f"standardise_deliveries={ORGANISATIONS}", ("meta.quarantine", "meta.duplicate", "std.organisation")),
     (f"accept_deliveries={ORGANISATIONS}", ("meta.quality", "meta.delivery")),
-    (f"ingest_deliveries={AIR}", ()),
+    (f"ingest_deliveries={AIR}", ("ingest:recorded",)),
     ("fuse_divisions", ("fused.division",)),
     ("fuse_organisations", ("fused.link_organisation_source", "fused.organisation")),
     ("fuse_places", ("fused.place",)),

@@ -36,17 +36,29 @@ TABLES = (
     *("meta.delivery", "meta.duplicate", "meta.quarantine"),
     *("fused.place", "fused.link_place_source", "mart.passenger_flow", "mart.road_traffic"),
 )
-# Where a job of each kind may be killed: before and after each of its writes, and at the steps of a release.
+# Where a job of each kind may be killed: before and after each of its writes, at the steps of an intake and a release.
 POINTS: dict[str, tuple[str, ...]] = {
-    "shenzhen.swipe": ("raw.shenzhen__swipe", "meta.quarantine", "meta.duplicate", "std.swipe", "meta.delivery"),
-    "xinjiang.road_count": ("raw.xinjiang__road_count", "meta.duplicate", "std.road_count", "meta.delivery"),
-    "nanjing.social_security": ("raw.nanjing__social_security", "std.social_security_account", "meta.quality"),
+    "shenzhen.swipe": (
+        "ingest",
+        "raw.shenzhen__swipe",
+        "meta.quarantine",
+        "meta.duplicate",
+        "std.swipe",
+        "meta.delivery",
+    ),
+    "xinjiang.road_count": ("ingest", "raw.xinjiang__road_count", "meta.duplicate", "std.road_count", "meta.delivery"),
+    "nanjing.social_security": (
+        "ingest",
+        "raw.nanjing__social_security",
+        "std.social_security_account",
+        "meta.quality",
+    ),
     "fuse_places": ("fused.link_place_source", "fused.place"),
     "build_passenger_flow": ("mart.passenger_flow", "meta.gate_audit"),
     "build_road_traffic": ("mart.road_traffic", "meta.mart_part"),
     "release_extracts": ("meta.release", "release.movement"),
 }
-STEPS = {"release.movement": ("staged", "named", "recorded")}
+STEPS = {"ingest": ("staged", "shared", "recorded"), "release.movement": ("staged", "named", "recorded")}
 EXTRACT = """\
 id: movement
 title: Movement

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.faults
 
 SIGKILL = -9
 RELEASE = ("half", "staged", "named", "recorded", "beside", "pointed", "emptied", "filled", "loaded")
-POINTS = [(job, f"{table}{moment}") for job, tables in STEPS for table in tables for moment in BOTH]
+POINTS = [
+    (job, f"{name}{moment}") for job, names in STEPS for name in names for moment in (("",) if ":" in name else BOTH)
+]
 # `recorded` and `pointed` are passed only by the run that records.
 POINTS += [("release_extracts", f"release.{EXTRACT}:{moment}") for moment in RELEASE[:3]]
 POINTS += [("release_extracts", f"meta.release{moment}") for moment in BOTH]
@@ -33,6 +35,7 @@ def test_job_killed_at_each_of_its_steps_leaves_what_an_undisturbed_one_leaves(
             killed = victim.run(jobs(job), home, **{VARIABLE: point})
             assert killed.returncode == SIGKILL, f"{job} was not killed at {point}: {killed.stderr}"
         victim.must(jobs(job), home)
+    assert not list(home.engine.glob("staging/*/*")), "raw records were left in staging"
     assert oracles.table_contents(home, "mart.ecology"), "nothing was built"
     assert released(home)["rows"], "nothing was released"
     same(home, undisturbed)

@@ -1,8 +1,13 @@
 """A lake with a few rows in it, put there as the ingest and the fusion would have."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
+import pytest
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+from ronghe import stores
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.fuse.divisions import division_rows
 from ronghe.job import JobContext
@@ -18,6 +23,15 @@ def put(ctx: JobContext, table_id: str, *rows: dict[str, Any]) -> None:
     values = [tuple(row.get(name) for name in table.column_names) for row in rows]
     frame = ctx.spark.createDataFrame(values, schema_ddl(table))
     ctx.lake.append(table_id, frame, f"{table_id} {ctx.lake.version(table_id)} {rows}")
+
+
+def stores_in(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Let a folder, with one for each bucket, stand for the object store of `stores`; Spark does not see it."""
+    folder.mkdir()
+    store = SubTreeFileSystem(str(folder), LocalFileSystem())
+    asked = stores._arrow
+    patch.setattr(stores, "_arrow", lambda remote: store if remote else asked(remote))
+    return folder
 
 
 def accept(ctx: JobContext, feed_id: str, *delivery_ids: str) -> None:

@@ -23,7 +23,7 @@ from jobs import (
     replay_quarantine,
     standardise_deliveries,
 )
-from ronghe import job
+from ronghe import job, stores
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.table import Retention
 from ronghe.home import Home
@@ -34,7 +34,7 @@ from ronghe.ledger import accepted_states
 from ronghe.privacy.text.columns import MEMORY, RememberedTexts
 from ronghe.privacy.treatments import desensitise
 from ronghe.retention.due import History, newest_day
-from tests.spark.lakes import put
+from tests.spark.lakes import put, stores_in
 from tests.spark.swipes import FEED, deliver, ingest, swipe, with_word
 
 pytestmark = pytest.mark.spark
@@ -490,6 +490,18 @@ def test_a_delivery_with_a_day_whose_key_is_gone_is_not_reopened(ctx: JobContext
     assert set(last_events_of(ctx, LATER).values()) == {"accepted"}
     standing = [r for r in accepted_rows(ctx.lake, STD).collect() if r["service_date"] == FIRST]
     assert len(standing) == 2, "one of them would stand twice"
+
+
+def test_what_a_killed_landing_left_in_the_store_goes_too(ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RONGHE_RESTRICTED_LAKE", "s3a://restricted/lake")
+    staging = ctx.home.shared_staging(FEED)
+    monkeypatch.delenv("RONGHE_RESTRICTED_LAKE")
+    folder = stores_in(ctx.home.root / "store", monkeypatch) / staging.removeprefix(stores.SCHEME)
+    folder.mkdir(parents=True)
+    (folder / "d.parquet").write_text(CARDS[0])
+    monkeypatch.setattr(Home, "shared_staging", lambda *_: staging)
+    assert destroy_due.run(ctx) == 2
+    assert list(folder.iterdir()) == []
 
 
 def test_what_was_begun_is_gone_for_every_job(ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """Transports: what a source serves becomes files by day, once, whatever goes wrong on the way."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
@@ -13,7 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from ronghe.contracts import ContractError, Feed, catalogue
+from ronghe.contracts.catalogue import builtin_folder
 from ronghe.contracts.source import Reader, Transport
+from ronghe.crash import VARIABLE
 from ronghe.home import Home
 from ronghe.ingest import http_pages, transports
 from ronghe.ingest.connections import connection_url, declare
@@ -85,6 +90,23 @@ def test_records_become_one_file_a_day(home: Home, put: Serve) -> None:
     )
     assert fetch(feed_of(PAGES), home) == 2
     assert landed(home) == {"2026-11-02/x_20261102.jsonl": [1, 3], "2026-11-03/x_20261103.jsonl": [2, 4]}
+
+
+FETCH = """
+from ronghe.home import Home
+from tests.unit.test_transports import PAGES, feed_of, fetch
+fetch(feed_of(PAGES), Home.find())
+"""
+
+
+def test_fetch_that_was_killed_between_two_files_is_taken_up(home: Home, put: Serve) -> None:
+    put([record(f"2026-11-0{day}", day) for day in (2, 3, 4)])
+    environment = {**os.environ, "RONGHE_HOME": str(home.root), VARIABLE: "ingest:filed:2"}
+    killed = subprocess.run([sys.executable, "-c", FETCH], cwd=builtin_folder(), env=environment, check=False)
+    assert killed.returncode == -9
+    assert len(list(home.landing.rglob("x_*.jsonl"))) == 2
+    assert fetch(feed_of(PAGES), home) == 1
+    assert landed(home) == {f"2026-11-0{day}/x_2026110{day}.jsonl": [day] for day in (2, 3, 4)}
 
 
 def test_nothing_is_written_twice_and_a_day_that_grew_is_a_further_file(home: Home, put: Serve) -> None:

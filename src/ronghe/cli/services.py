@@ -70,9 +70,10 @@ def become(home: Home, what: str) -> NoReturn:
         engine.become(home)
     if what in ("master", "worker"):
         own = cluster.worker(home, what, cluster.WORKER_PORT) if what == "worker" else cluster.master(home)
-        program = str(engine.spark_program("spark-class"))
-        variables = cluster.daemon_environment(engine.environment(home))
-        os.execve(program, [program, own.java_class, *own.arguments], variables)
+        try:
+            cluster.become(home, own, engine.spark_program("spark-class"), engine.environment(home))
+        except cluster.ClusterError as error:
+            raise engine.EngineError(str(error)) from None
     if what == "migrate":
         stores.make_buckets(home.lake_root(zone) for zone in ("restricted", "open"))
         service.migrate(home)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,6 @@ from ronghe.contracts import Feed
 from ronghe.contracts.ddl import raw_column
 from ronghe.ingest.deliveries import Delivery, Event
 from ronghe.ingest.records import RejectedFile, listed, open_records
-from ronghe.ingest.unpack import PREFIX
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,17 @@ def stage(
         feed: the contract that says how to read.
         deliveries: what to read.
         landing: the landing zone the deliveries' paths are relative to.
-        folder: where the Parquet files go; columns `delivery_id`, `record_number`, `defect` and the feed's, all text.
+        folder: where the Parquet files go, and nothing else, for it is emptied first; columns `delivery_id`,
+            `record_number`, `defect` and the feed's, all text.
         known: path of content that was landed before, by business day and SHA-256; the same again is a duplicate.
         newest: id of the delivery that was landed last, by path; other content under its path restates it.
 
     A file that cannot be taken as a whole is rejected with its reason; the others go on. One that its source wrote to
     since it was found has no event and is found again by the next run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(f"{PREFIX}*"):
-        shutil.rmtree(left)  # of a run that was killed while it read a packed file
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)  # of a run that was killed
+    folder.mkdir(parents=True)
     contents = dict(known)
     events, files = [], {}
     for delivery in deliveries:

@@ -20,6 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ronghe.contracts import ContractError, Feed
+from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.ingest.connections import connection_url
 from ronghe.ingest.deliveries import landed_files
@@ -162,6 +163,7 @@ def _publish(feed: Feed, home: Home, day: date, parts: list[Path], landed: dict[
     target = _target(feed, home, day)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(fresh, target)  # noqa: PTH105 - a file appears whole
+    crash_point("ingest:filed")
     return 1
 
 

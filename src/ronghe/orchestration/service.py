@@ -1,7 +1,6 @@
 """Start and end Airflow on this machine: one process group, loopback, its own files under the home."""
 
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -25,6 +24,7 @@ from ronghe.processes import (
     alive,
     began,
     children,
+    config_hash,
     end_service,
     listening,
     load_state,
@@ -147,7 +147,7 @@ def up(home: Home) -> ServiceState:
         fcntl.flock(start, fcntl.LOCK_EX)
         settings = environment(home)
         relevant = {k: v for k, v in settings.items() if k.startswith(("AIRFLOW", "RONGHE"))}
-        config = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+        config = config_hash(relevant)
         running = state(home)
         if running and running.config == config and _heals(running):
             return running

@@ -32,6 +32,7 @@ from ronghe.retention.due import (
     of_texts,
     rows_until,
 )
+from ronghe.stores import take_back
 from ronghe.upkeep import QUARANTINE
 
 DUPLICATE = "meta.duplicate"
@@ -179,6 +180,7 @@ def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
         return
     for delivery in act.deliveries:
         (home.staging(feed.id) / f"{delivery.delivery_id}.parquet").unlink(missing_ok=True)
+    take_back(home.shared_staging(feed.id))  # no job of the feed runs, so all of it is a killed one's
     where = Part("delivery_id", tuple(d.delivery_id for d in act.deliveries)).predicate()
     lake.destroy(feed.raw_table, where)
     if act.reason == RETENTION:
