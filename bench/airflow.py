@@ -19,15 +19,26 @@ _RUNS = 5
 
 @dataclass(frozen=True)
 class Overhead:
-    """One run: seconds from the trigger to the end of the run, and those that its jobs took."""
+    """One run: seconds from the trigger to its end, those of its tasks' processes, and those that their jobs took."""
 
     wall_seconds: float
+    task_seconds: float
     job_seconds: float
 
     @property
     def per_task(self) -> float:
         """Seconds that Airflow added to each task."""
         return (self.wall_seconds - self.job_seconds) / len(JOBS)
+
+    @property
+    def scheduling(self) -> float:
+        """Seconds for each task in which none ran: Airflow chose it, handed it over and made its process."""
+        return (self.wall_seconds - self.task_seconds) / len(JOBS)
+
+    @property
+    def starting(self) -> float:
+        """Seconds for each task in which its process ran and its job did not: imports, the DAG's file, the end."""
+        return (self.task_seconds - self.job_seconds) / len(JOBS)
 
 
 def measure(folder: Path) -> list[Overhead]:
@@ -60,7 +71,8 @@ def _run(client: Airflow, home: Home) -> Overhead:
     wall = time.monotonic() - began
     if client.run_state(DAG, run_id) == "failed":
         raise RuntimeError(f"a run of {DAG} failed; its log is under {home.logs}")
-    return Overhead(wall, sum(_job_seconds(home, job) for job in JOBS))
+    tasks = sum(task.seconds or 0.0 for task in client.tasks(DAG, run_id))
+    return Overhead(wall, tasks, sum(_job_seconds(home, job) for job in JOBS))
 
 
 def _job_seconds(home: Home, job: str) -> float:

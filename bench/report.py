@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import median
 
 from bench.results import Results, best, cpu_ratio, ratio
 
@@ -83,8 +84,16 @@ def _presidio(results: Results, stage: str, columns: int) -> str:
 
 
 def _airflow(results: Results) -> str:
-    found = sorted(overhead.per_task for overhead in results.airflow)
-    return f"{found[len(found) // 2]:.1f} (median of {len(found)})" if found else "not measured"
+    found = [overhead.per_task for overhead in results.airflow]
+    return f"{median(found):.1f} (median of {len(found)})" if found else "not measured"
+
+
+def _overheads(results: Results) -> Iterable[str]:
+    yield "| seconds of a task beside its job | median |"
+    yield "|---|---:|"
+    if results.airflow:
+        yield f"| until its process runs | {median(o.scheduling for o in results.airflow):.1f} |"
+        yield f"| in its process, before and after the job | {median(o.starting for o in results.airflow):.1f} |"
 
 
 def _stages(results: Results) -> Iterable[str]:
@@ -131,4 +140,11 @@ def _size(records: int) -> str:
     return f"{records / 1_000_000:g} M"
 
 
-TABLES = {"goals": _goals, "stages": _stages, "changes": _changes, "vanilla": _vanilla, "machine": _machine}
+TABLES = {
+    "goals": _goals,
+    "stages": _stages,
+    "changes": _changes,
+    "vanilla": _vanilla,
+    "airflow": _overheads,
+    "machine": _machine,
+}

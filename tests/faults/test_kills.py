@@ -64,7 +64,11 @@ def test_consumers_see_a_whole_release_whenever_one_is_cut_off(
     assert not [path for path in after["files"] if ".staging" in path or ".tmp" in path]
 
 
-@pytest.mark.parametrize(("before", "expected"), [("", (1000, 1)), (WITHOUT_IDS, (2000, 2))], ids=["", "teeth"])
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [pytest.param("", (1000, 1), marks=pytest.mark.smoke), (WITHOUT_IDS, (2000, 2))],
+    ids=["", "teeth"],
+)
 @pytest.mark.parametrize("moment", BOTH)
 def test_addition_that_was_killed_is_made_once(
     victim: Victim, tmp_path: Path, moment: str, before: str, expected: tuple[int, int]

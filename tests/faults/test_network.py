@@ -45,7 +45,11 @@ def test_server_killed_while_it_merges(victim: Victim, home: Home) -> None:
     assert victim.must(writes("merge", MANY), home).endswith("0\n"), "it was done again"
 
 
-@pytest.mark.parametrize(("before", "expected"), [("", (ROWS, 1)), (WITHOUT_IDS, (2 * ROWS, 2))], ids=["", "teeth"])
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [pytest.param("", (ROWS, 1), marks=pytest.mark.smoke), (WITHOUT_IDS, (2 * ROWS, 2))],
+    ids=["", "teeth"],
+)
 def test_answer_is_lost_after_the_commit(victim: Victim, home: Home, before: str, expected: tuple[int, int]) -> None:
     commit = folder(home) / "_delta_log" / f"{1:020}.json"
     with Proxy(int(victim.environment["RONGHE_ENGINE_PORT"]), lambda _: commit.exists(), heals=False) as proxy:
