@@ -111,7 +111,8 @@ def test_executors_spill_into_the_home_and_nobody_else_looks_in(cluster: Home) -
         ours = [p for p in found if "CoarseGrainedExecutorBackend" in " ".join(p.info["cmdline"] or ())]
         return [p for p in ours if p.environ().get("LOCAL_DIRS", "").startswith(str(cluster.root))]
 
-    await_that(lambda: len(executors()) == 2 and len(list(cluster.spill.glob("worker-?/*/*/blockmgr-*"))) == 2)
+    await_that(lambda: len(executors()) == 2, seconds=60)
+    await_that(lambda: len(list(cluster.spill.glob("worker-?/*/*/blockmgr-*"))) == 2, seconds=60)
     for executor in executors():
         # Hadoop's, for what S3A has yet to upload; Spark's own, which the worker made for it.
         folders = {executor.environ()[name] for name in ("LOCAL_DIRS", "SPARK_EXECUTOR_DIRS")}
