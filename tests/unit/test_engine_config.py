@@ -28,6 +28,7 @@ def says(name: str, value: str) -> Change:
 
 def another_secret(patch: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "secret").write_text("another", "utf-8")
+    (folder / "secret").chmod(0o600)
     patch.setenv("RONGHE_CLUSTER_SECRET_FILE", str(folder / "secret"))
 
 
