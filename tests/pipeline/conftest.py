@@ -38,7 +38,8 @@ class Night:
             capture_output=True,
             text=True,
             check=False,
-            timeout=900,
+            # A night on a machine that does other work too; alone it takes a quarter of this.
+            timeout=3600,
         )
 
     def must(self, *arguments: str) -> str:
