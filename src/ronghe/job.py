@@ -217,7 +217,7 @@ def without_row_content(home: Home, name: str) -> Iterator[None]:
         PySparkLogger.getLogger(told_by).disabled = True
     try:
         yield
-    except (ContractError, DataStopped, JobFailed, engine.EngineError):
+    except (*_OURS, engine.EngineError):
         raise
     except Exception as error:
         log = home.engine / "errors.log"
