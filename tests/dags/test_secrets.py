@@ -1,14 +1,13 @@
 """Connections from Airflow's secrets backend: a job reads them as variables, for as long as it runs."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from tests.backends import run_beside
 
 pytestmark = pytest.mark.dags
 
@@ -37,23 +36,11 @@ def look(tmp_path: Path, connection: object, code: str = LOOK, **variables: str)
     backend.touch(mode=0o600)
     backend.write_text(json.dumps({"books": connection}), "utf-8")
     own = {
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
         "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(backend)}),
     }
-    (tmp_path / "airflow").mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **own, **variables},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_beside(tmp_path, code, **{**own, **variables})
     return [line for line in done.stdout.splitlines() if line.strip()][-3:]
 
 

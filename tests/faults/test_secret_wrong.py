@@ -20,6 +20,7 @@ from ronghe.ingest import connections
 from ronghe.ingest.transports import SourceUnavailable, fetch
 from ronghe.job import DataStopped
 from ronghe.privacy import keys
+from tests.backends import run_beside
 from tests.ports import free_port
 
 pytestmark = pytest.mark.faults
@@ -147,23 +148,12 @@ for asked in (secrets._asked, as_airflow):
 def test_backend_that_is_away_fails_the_task_before_it_begins(home: Home) -> None:
     (home.root / "away.py").write_text(AWAY.format(canary=CANARY))
     own = {
-        "AIRFLOW_HOME": str(home.service / "airflow"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.service / 'airflow.db'}",
         "AIRFLOW__SECRETS__BACKEND": "away.Vault",
         # A place that is asked later must not be taken for the one that is away.
         "AIRFLOW_CONN_CITY_DB": "postgres://old",
         "PYTHONPATH": os.pathsep.join([str(home.root), str(ROOT / "plugins"), os.environ.get("PYTHONPATH", "")]),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD],
-        env={**os.environ, **own},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_beside(home.service, LOAD, **own)
     assert CANARY not in done.stdout + done.stderr
     said = [line.removeprefix("said: ") for line in done.stdout.splitlines() if line.startswith("said: ")]
     for name, line in zip(("release_livelihood", "city_db"), said[:2], strict=True):
