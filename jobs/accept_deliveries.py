@@ -44,10 +44,10 @@ def run(ctx: JobContext) -> int:
     accepted = [event.delivery for event in events if event.event_code == "accepted"]
     gone = [*ledger.restated(accepted), *(event.delivery for event in stopped)]
     newer = {delivery.path: delivery.delivery_id for delivery in accepted}
-    told = ledger.record([*events, *acceptance.consequences(lake, deliveries, gone, newer)])
-    for event in stopped:
+    for event in stopped:  # told before it is recorded: a run that is killed here tells it twice, and not never
         said = f"{event.delivery.path} stopped: {event.reason}"
         notify(Notice("delivery_stopped", feed.id, said, "stopped-delivery"))
+    told = ledger.record([*events, *acceptance.consequences(lake, deliveries, gone, newer)])
     if stopped:
         raise DataStopped("; ".join(f"{e.delivery.path} stopped: {e.reason}" for e in stopped))
     return len(accepted) if told else 0

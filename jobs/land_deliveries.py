@@ -7,6 +7,7 @@ Returns the number of deliveries that wait to be standardised.
 """
 
 from ronghe.crash import crash_point
+from ronghe.ingest.closed import times_cleared
 from ronghe.ingest.deliveries import Ledger, discover
 from ronghe.ingest.landing import stage
 from ronghe.ingest.transports import fetch
@@ -33,13 +34,14 @@ def run(ctx: JobContext) -> int:
         crash_point("ingest:shared")
         raw = ctx.spark.read.parquet(*paths)
         part = Part("delivery_id", tuple(sorted(staged.files)))
-        lake.replace(feed.raw_table, raw, lake.fingerprint(feed.raw_table, part.values, declarations=[feed]), part)
+        scope = [part.values, times_cleared(lake, feed.id)]
+        lake.replace(feed.raw_table, raw, lake.fingerprint(feed.raw_table, scope, declarations=[feed]), part)
         take_back(shared)
-    ledger.record(staged.events)
-    for event in staged.events:
+    for event in staged.events:  # told before it is recorded: a run that is killed here tells it twice, and not never
         if event.event_code == "rejected":
             said = f"{event.delivery.path} rejected: {event.reason}"
             notify(Notice("delivery_rejected", feed.id, said, "stopped-delivery"))
+    ledger.record(staged.events)
     crash_point("ingest:recorded")
     for path in staged.files.values():
         path.unlink()

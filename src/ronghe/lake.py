@@ -154,7 +154,7 @@ class Lake(Upkeep):
         newest = int(table.version())
         self.accesses.read.setdefault(table_id, newest)
         commits = (commit for commit in table.history() if int(commit["version"]) <= newest)
-        return Snapshot(_last_change(commits), int(table.count()), stores.dataset(table))
+        return Snapshot(_version(_last_change(commits)), int(table.count()), stores.dataset(table))
 
     def size(self, table_id: str) -> tuple[int, int]:
         """Return a table's number of rows, from its log, and its newest version."""
@@ -163,9 +163,19 @@ class Lake(Upkeep):
 
     def version(self, table_id: str) -> int:
         """Return the last version that changed rows, or -1: maintenance does not make a table newer."""
-        if not self.exists(table_id):
-            return -1
-        return _last_change(self._open(table_id).history())
+        return _version(self._changed(table_id))
+
+    def state(self, table_id: str) -> str:
+        """Name what a table holds: its version and the write that made it, so that versions are not taken for equal.
+
+        A table that was taken away and made anew counts its versions from the beginning. Lakes that had the same writes
+        have the same states.
+        """
+        last = self._changed(table_id)
+        return f"{_version(last)} {(last or {}).get('userMetadata', '')}"
+
+    def _changed(self, table_id: str) -> "dict[str, Any] | None":
+        return _last_change(self._open(table_id).history()) if self.exists(table_id) else None
 
     def is_done(self, table_id: str, fingerprint: str) -> bool:
         """Say whether a write with this fingerprint is in the table."""
@@ -197,12 +207,12 @@ class Lake(Upkeep):
         Args:
             table_id: the table written.
             scope: the days, deliveries or states the write is for.
-            inputs: tables read; their versions count.
+            inputs: tables read; their states count.
             declarations: what steers the work beside the table's own contract.
         """
-        versions = sorted((name, self.version(name)) for name in set(inputs))
+        states = sorted((name, self.state(name)) for name in set(inputs))
         contracts = [self.catalogue.table(table_id).fingerprint(), *(d.fingerprint() for d in declarations)]
-        return digest(table_id, scope, versions, contracts, code_version())
+        return digest(table_id, scope, states, contracts, code_version())
 
     # -- reading and writing through the engine ---------------------------------------------------------------
 
@@ -312,12 +322,14 @@ class Lake(Upkeep):
         return None
 
 
-def _last_change(commits: "Iterable[dict[str, Any]]") -> int:
-    """Return the newest version that changed rows, or -1; commits come newest first."""
-    for commit in commits:
-        if not str(commit.get("operation")).startswith(_MAINTENANCE) and not _changed_nothing(commit):
-            return int(commit["version"])
-    return -1
+def _last_change(commits: "Iterable[dict[str, Any]]") -> "dict[str, Any] | None":
+    """Return the newest commit that changed rows; commits come newest first."""
+    changes = (c for c in commits if not str(c.get("operation")).startswith(_MAINTENANCE) and not _changed_nothing(c))
+    return next(changes, None)
+
+
+def _version(commit: "dict[str, Any] | None") -> int:
+    return int(commit["version"]) if commit else -1
 
 
 def _changed_nothing(commit: dict[str, Any]) -> bool:

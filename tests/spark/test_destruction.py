@@ -100,6 +100,12 @@ def everything_under(home: Home) -> bytes:
     return b"".join(path.read_bytes() for path in home.root.rglob("*") if path.is_file())
 
 
+def raw_content(ctx: JobContext) -> bytes:
+    """The records of raw in every file of it, also of older versions."""
+    folder = Path(ctx.lake.path(RAW))
+    return str([pq.read_table(path).to_pylist() for path in folder.rglob("*.parquet")]).encode()
+
+
 POINTS = (
     *("destruction:begun", "destruction:ending", "destruction:aside", "destruction:originals", f"{RAW}:destroyed"),
     *("meta.quarantine:blanked", f"{RAW}:forgotten", "meta.quarantine:forgotten", "meta.destruction:after"),
@@ -505,6 +511,29 @@ def test_what_a_killed_landing_left_in_the_store_goes_too(ctx: JobContext, monke
     monkeypatch.setattr(Home, "shared_staging", lambda *_: staging)
     assert destroy_due.run(ctx) == 2
     assert list(folder.iterdir()) == []
+
+
+def test_records_that_no_delivery_was_recorded_for_go_and_come_again_with_their_file(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A landing was killed between raw and the ledger, and its source took the file away before the next one."""
+    path = deliver(ctx, NINTH, [swipe("FCA7777777", NINTH)], "again.csv")
+    content = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("ronghe.lake.crash_point", killing(f"{RAW}:after", 1))
+        with pytest.raises(Killed):
+            land_deliveries.run(ctx)
+    path.unlink()
+    assert ingest(ctx) == 0
+    assert b"FCA7777777" in raw_content(ctx)
+    destroy_due.run(ctx)
+    assert b"FCA7777777" not in raw_content(ctx)
+    assert ("unrecorded", FEED, "done", 1) in {
+        (r["reason_code"], r["subject"], r["state_code"], r["record_count"]) for r in rows(ctx, ACTS)
+    }
+    path.write_bytes(content)
+    assert ingest(ctx) == 1
+    assert "FCA7777777" in str(rows(ctx, RAW))
 
 
 def test_what_was_begun_is_gone_for_every_job(ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The lake through the engine: effects happen once, a part is a part, and everybody can read what was written."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,18 @@ def test_version_does_not_rise_with_maintenance(lake: Lake) -> None:
     assert lake.is_done(DUPLICATE, "0")
     lake.append(DUPLICATE, duplicates(lake, d=[9]), "more")
     assert lake.version(DUPLICATE) == delta_version(lake, DUPLICATE)
+
+
+def test_state_of_a_table_that_was_made_anew_is_another_though_its_version_is_not(lake: Lake) -> None:
+    lake.append(DUPLICATE, duplicates(lake, d=[1]), "before")
+    before, reader = (lake.version(DUPLICATE), lake.state(DUPLICATE)), lake.fingerprint(PLACE, None, [DUPLICATE])
+    lake.maintain(DUPLICATE)
+    assert (lake.version(DUPLICATE), lake.state(DUPLICATE)) == before
+    shutil.rmtree(lake.path(DUPLICATE))
+    lake.append(DUPLICATE, duplicates(lake, d=[2]), "after")
+    assert lake.version(DUPLICATE) == before[0]
+    assert lake.state(DUPLICATE) != before[1]
+    assert lake.fingerprint(PLACE, None, [DUPLICATE]) != reader
 
 
 def test_version_is_none_when_a_table_was_only_made(lake: Lake) -> None:

@@ -101,6 +101,19 @@ def test_landing_that_was_killed_lands_what_an_undisturbed_one_does(
     assert left(ctx, store) == []
 
 
+def test_rejected_file_is_told_though_the_job_is_killed_once_it_is_recorded(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ctx.home.landing / "shenzhen" / "swipe" / DAY.isoformat() / "swipe.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("no,such,columns\n1,2,3\n", "utf-8")
+    told: list[str] = []
+    monkeypatch.setattr(land_deliveries, "notify", lambda notice: told.append(notice.kind))
+    killed(ctx, f"{LEDGER}:after", monkeypatch)
+    assert [row["event_code"] for row in landed(ctx)[LEDGER]] == ["rejected"]
+    assert told == ["delivery_rejected"]
+
+
 @pytest.mark.parametrize("point", ["ingest:shared", f"{RAW}:after"])
 def test_records_of_a_killed_landing_leave_the_store_though_they_are_not_staged_again(
     point: str, ctx: JobContext, store: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 DESTRUCTION = "meta.destruction"
 # What a destruction is about, where it is no feed and no table: the random keys of service days.
 KEYS = "keys"
+# The reason of a destruction: raw records of a delivery that no event tells of.
+UNRECORDED = "unrecorded"
 
 
 def closed_until(lake: "Lake", subject: str) -> date | None:
@@ -26,3 +28,9 @@ def purged_ids(lake: "Lake") -> frozenset[str]:
     A delivery counts from the moment its destruction was begun: nothing is made of one that is half gone.
     """
     return frozenset(lake.rows(DESTRUCTION, ["subject"])["subject"].to_pylist())
+
+
+def times_cleared(lake: "Lake", feed_id: str) -> int:
+    """Return how often a feed's raw records without a delivery went: where one comes after all, it is written again."""
+    rows = lake.rows(DESTRUCTION, ["reason_code", "subject", "destruction_id"]).to_pylist()
+    return len({r["destruction_id"] for r in rows if (r["reason_code"], r["subject"]) == (UNRECORDED, feed_id)})

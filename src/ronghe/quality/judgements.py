@@ -32,10 +32,10 @@ def deliveries_scope(delivery_ids: Sequence[str]) -> str:
 
 
 def judgement_state(lake: Lake, table_id: str, scope: str, checks: Sequence[Expectation]) -> str:
-    """Return the fingerprint of a judgement: the table at its version, the scope, the contract and the checks."""
+    """Return the fingerprint of a judgement: the table in its state, the scope, the contract and the checks."""
     contract = lake.catalogue.table(table_id).fingerprint()
     declared = [(check.check_id, check.severity) for check in checks]
-    return digest(TRAIL, table_id, scope, lake.version(table_id), contract, declared)
+    return digest(TRAIL, table_id, scope, lake.state(table_id), contract, declared)
 
 
 def record(lake: Lake, judgement: Judgement) -> bool:

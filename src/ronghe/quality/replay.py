@@ -101,7 +101,7 @@ def refuse_unsound(lake: Lake, feed: Feed, again: Again) -> None:
     new = _missing(again.fates.standing, there).select(*there.columns)
     results = judge(table, there.unionByName(new), checks)
     scope = judgements.deliveries_scope(ids)
-    state = digest(judgements.judgement_state(lake, feed.target, scope, checks), lake.version(QUARANTINE))
+    state = digest(judgements.judgement_state(lake, feed.target, scope, checks), lake.state(QUARANTINE))
     judgements.record(lake, judgements.Judgement(feed.target, scope, state, results))
     if broken := [str(result) for result in results if result.stops]:
         raise DataStopped(

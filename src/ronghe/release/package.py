@@ -73,8 +73,8 @@ def basis_of(lake: Lake, extract: Extract) -> str:
     origins = [catalogue.table(t.crosses) for t in tables if t.crosses]
     words = [*catalogue.codesets.values(), *catalogue.elements.values()]
     declared = [d.fingerprint() for d in (extract, *tables, *origins, *words)]
-    versions = [(name, lake.version(name)) for name in extract.table_ids]
-    return digest(declared, versions, code_version("release", "contracts"))
+    states = [(name, lake.state(name)) for name in extract.table_ids]
+    return digest(declared, states, code_version("release", "contracts"))
 
 
 def release_extract(lake: Lake, extract: Extract, record: Callable[[Lake, Row], None]) -> str | None:

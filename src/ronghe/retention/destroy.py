@@ -14,7 +14,7 @@ from ronghe.contracts import Feed
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.crash import crash_point
 from ronghe.home import Home
-from ronghe.ingest.closed import DESTRUCTION
+from ronghe.ingest.closed import DESTRUCTION, UNRECORDED
 from ronghe.ingest.deliveries import Delivery, content_sha256
 from ronghe.job import DataStopped, Faults, alone
 from ronghe.lake import Lake, Part, digest
@@ -31,6 +31,7 @@ from ronghe.retention.due import (
     of_table,
     of_texts,
     rows_until,
+    unrecorded,
 )
 from ronghe.stores import take_back
 from ronghe.upkeep import QUARANTINE
@@ -173,6 +174,10 @@ def _row_of(act: Act) -> dict[str, Any]:
 def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
     """Take originals and records out, then say so of each delivery; `meta.delivery` keeps its counts."""
     lake = trail.lake
+    if act.reason == UNRECORDED:
+        lake.destroy(feed.raw_table, unrecorded(lake, feed))
+        lake.forget(feed.raw_table)
+        return
     for original in act.originals:
         _take_out(home.landing / original.path, original)
     crash_point("destruction:originals")
@@ -199,7 +204,7 @@ def _destroy_rows(lake: Lake, act: Act) -> None:
 
 
 def _forget_texts(lake: Lake) -> None:
-    lake.replace(MEMORY, needed_texts(lake), digest(MEMORY, lake.version(MEMORY)))
+    lake.replace(MEMORY, needed_texts(lake), digest(MEMORY, lake.state(MEMORY)))
     lake.forget(MEMORY)
 
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from ronghe.contracts import Catalogue, Feed
 from ronghe.contracts.rules import literal
 from ronghe.home import Home
-from ronghe.ingest.closed import DESTRUCTION, KEYS, purged_ids
+from ronghe.ingest.closed import DESTRUCTION, KEYS, UNRECORDED, purged_ids
 from ronghe.ingest.deliveries import Delivery, Ledger, as_of_feed, discover
 from ronghe.lake import Lake, digest
 from ronghe.ledger import ACCEPTED, accepted_events, last_events, under_way_ids
@@ -121,6 +121,7 @@ def day_keys(found: Catalogue, keys: Iterable[str], as_of: date) -> Act:
 def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
     """Yield what is due of a feed's deliveries: by retention, by the lateness window, by what the contract refuses.
 
+    Before that, raw records that no delivery was recorded for: nothing else would ever end their time.
     A delivery that waits for the ingest or for a person is kept until its retention ends; so is a file that its source
     has put back, or that another feed of the source has still to read.
 
@@ -130,6 +131,7 @@ def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
     tokenised = bool(lake.catalogue.table(feed.target).tokenised)
     if feed.retention_days is None and not tokenised and not feed.refuse:
         return
+    yield Act(UNRECORDED, feed.id, as_of, records=lake.read(feed.raw_table).where(unrecorded(lake, feed)).count())
     history = History.read_from(Ledger(lake, feed).events())
     if not history.last:
         return
@@ -161,6 +163,15 @@ def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
         yield act(WINDOW, until, due, (closed | (begun - over)) & read_by_all)
     if feed.refuse:
         yield act(REFUSED, None, set(), (ended - closed) & read_by_all)
+
+
+def unrecorded(lake: Lake, feed: Feed) -> str:
+    """Return the predicate of a feed's raw records of no delivery.
+
+    Their landing was killed between raw and the ledger, and did not find the file again that it had read.
+    """
+    known = sorted({literal(row["delivery_id"]) for row in Ledger(lake, feed).events()})
+    return f"delivery_id NOT IN ({', '.join(known)})" if known else "true"
 
 
 def _order(delivery: Delivery) -> tuple[date, str]:

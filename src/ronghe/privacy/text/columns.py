@@ -61,7 +61,7 @@ class RememberedTexts:
         new = texts.join(known, "text_digest", "left_anti").localCheckpoint()
         if count := new.count():
             made = new.join(analysed(new.select("original"), policy), "original")
-            scope = [version, count, self._lake.version(MEMORY)]
+            scope = [version, count, self._lake.state(MEMORY)]
             rows = made.withColumn("treatment_version", F.lit(version))
             self._lake.append(MEMORY, rows, digest(MEMORY, scope))
             known = self._lake.read(MEMORY).where(F.col("treatment_version") == version)
