@@ -13,7 +13,7 @@ from ronghe.home import Home
 from ronghe.lake import Lake
 from tests import oracles
 from tests.faults.chain import DELETE_ONE, ORGANISATIONS, deliver, jobs, released
-from tests.faults.victim import Victim, folder, rows_and_writes, writes
+from tests.faults.victim import WITHOUT_ADVICE, Victim, folder, rows_and_writes, writes
 
 pytestmark = pytest.mark.faults
 
@@ -114,7 +114,6 @@ def test_release_stays_up_when_there_is_no_room_for_the_next(
 
 def test_error_of_a_full_disk_says_nothing_to_do_without_the_advice(victim: Victim, home: Home, disk: Path) -> None:
     fill(disk, 0)
-    unguarded = "from ronghe import remedies\nremedies._REMEDIES = ()\n"
-    tried = victim.run(unguarded + writes(), home)
+    tried = victim.run(WITHOUT_ADVICE + writes(), home)
     assert tried.returncode
     assert "disk" not in tried.stderr.replace(str(disk), "")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ronghe import engine
-from tests.faults.victim import Victim, await_that, victim_at, writes
+from tests.faults.victim import WITHOUT_ADVICE, Victim, await_that, victim_at, writes
 
 pytestmark = pytest.mark.faults
 
@@ -65,3 +65,10 @@ def test_worker_that_ends_fails_its_job_alone(victim: Victim, fault: str) -> Non
     assert other.returncode == 0, wrong
     assert victim.pid == before
     assert victim.must(WORKER.format(fault="pass")) == "1000\n"
+
+
+def test_error_of_a_worker_says_nothing_to_do_without_the_advice(victim: Victim) -> None:
+    victim.up()
+    failed = victim.run(WITHOUT_ADVICE + WORKER.format(fault=KILLED))
+    assert "worker_job failed: " in failed.stderr
+    assert "memory" not in failed.stderr

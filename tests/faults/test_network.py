@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ronghe.home import Home
-from tests.faults.victim import WITHOUT_IDS, Victim, await_that, folder, rows_and_writes, writes
+from tests.faults.victim import WITHOUT_ATTACHING, WITHOUT_IDS, Victim, await_that, folder, rows_and_writes, writes
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.faults
@@ -60,6 +60,20 @@ def test_answer_is_lost_after_the_commit(victim: Victim, home: Home, before: str
     assert rows_and_writes(home) == (ROWS, 1), "it was not committed before the answer was lost"
     victim.must(before + writes(), home)
     assert rows_and_writes(home) == expected
+
+
+@pytest.mark.parametrize("attaches", [True, False], ids=["", "teeth"])
+def test_connection_that_comes_back_after_the_commit_ends_the_job_well(
+    victim: Victim, home: Home, attaches: bool
+) -> None:
+    """The write has no ids here: only that the client attaches again to what it asked for keeps it from harm."""
+    code = ("" if attaches else WITHOUT_ATTACHING) + WITHOUT_IDS + writes()
+    commit = folder(home) / "_delta_log" / f"{1:020}.json"
+    with Proxy(int(victim.environment["RONGHE_ENGINE_PORT"]), lambda _: commit.exists(), heals=True) as proxy:
+        done = victim.run(code, home, **through(proxy))
+    assert proxy.cuts == 1, "the fault did not fire"
+    ended_well_once = done.returncode == 0 and rows_and_writes(home) == (ROWS, 1)
+    assert ended_well_once == attaches, (done.returncode, rows_and_writes(home), done.stderr[-500:])
 
 
 @pytest.mark.parametrize("size", [200, 800, 1600, 2400, 4000])

@@ -42,6 +42,17 @@ DataFrameWriter.options = lambda self, **given: options(
     self, **{name: value for name, value in given.items() if not name.startswith("txn")})
 Lake.is_done = Lake.is_current = lambda *_: False
 """
+# What tells a person what to do about an error.
+WITHOUT_ADVICE = "from ronghe import remedies\nremedies._REMEDIES = ()\n"
+# What finds an operation again whose connection broke off.
+WITHOUT_ATTACHING = """
+from pyspark.sql.connect.client.core import SparkConnectClient
+begin = SparkConnectClient.__init__
+def without(self, *arguments, **named):
+    begin(self, *arguments, **named)
+    self.disable_reattachable_execute()
+SparkConnectClient.__init__ = without
+"""
 
 
 def writes(how: str = "append", rows: int = 1000, fingerprint: str = "once") -> str:
