@@ -6,7 +6,6 @@ JVM ends, however it ends, and a second JVM is refused. In a cluster this server
 """
 
 import contextlib
-import fcntl
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING, NoReturn
 
 from ronghe import __version__, cluster, jars, sessions, spill, stores
 from ronghe.home import Home
+from ronghe.locks import holding
 from ronghe.processes import (
     ServiceState,
     config_hash,
@@ -127,8 +127,7 @@ def up(home: Home) -> ServiceState:
     """
     home.make()
     port = int(os.environ.get("RONGHE_ENGINE_PORT", "15002"))
-    with (home.service / "engine.start.lock").open("w") as start:
-        fcntl.flock(start, fcntl.LOCK_EX)
+    with holding(home.service / "engine.start.lock"):
         config = _config(home, port)
         running = state(home)
         if running and running.config == config and _answers(running):
@@ -232,9 +231,9 @@ def lease(home: Home) -> Iterator[IO[str]]:
         EngineError: another JVM holds it.
     """
     home.restricted_lake.mkdir(parents=True, exist_ok=True)
-    with (home.restricted_lake / ".lease").open("w") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = held.enter_context(holding(home.restricted_lake / ".lease", wait=False))
         except BlockingIOError:
             raise EngineError(
                 f"Another engine writes the lake in {home.root}. End it (`ronghe down`), or set RONGHE_HOME."

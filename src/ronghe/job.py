@@ -5,7 +5,6 @@ deliveries, parts) it worked on; zero means that there was nothing to do.
 """
 
 import argparse
-import fcntl
 import sys
 import time
 import traceback
@@ -20,6 +19,7 @@ from ronghe import engine, lineage
 from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
+from ronghe.locks import holding
 from ronghe.monitoring.metrics import write_job_metrics
 from ronghe.remedies import remedy, server_said
 from ronghe.stopped import DataStopped as DataStopped
@@ -187,9 +187,8 @@ def alone(home: Home, *names: str) -> Iterator[None]:
 def _take(folder: Path, names: Iterable[str], held: ExitStack) -> str | None:
     """Take locks until one is another run's; return its name, none where all were taken."""
     for name in names:
-        lock = held.enter_context((folder / f"{name}.lock").open("a"))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(holding(folder / f"{name}.lock", wait=False))
         except BlockingIOError:
             return name
     return None

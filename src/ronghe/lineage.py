@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ronghe.contracts import Catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
+from ronghe.locks import holding
 
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
@@ -83,8 +84,7 @@ def _running(home: Home) -> Iterator[Path]:
     """Give the folder of marks to one process at a time."""
     folder = home.lineage / "running"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with holding(folder / ".lock"):
         yield folder
 
 
@@ -108,8 +108,7 @@ def _emit(home: Home, lake: Lake, kind: str, run_id: str, job: str, error: str |
         sent = event(lake, kind, run_id, job, error)
         home.lineage.mkdir(parents=True, exist_ok=True)
         # Long lines of two processes would mingle in one file.
-        with (home.lineage / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with holding(home.lineage / ".lock"):
             client = _client(home)
             client.emit(sent)
             client.close()

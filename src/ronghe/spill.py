@@ -5,12 +5,13 @@ a lock that the operating system frees however it ends. So whoever starts remove
 of the living.
 """
 
-import fcntl
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from ronghe.locks import holding
 
 _HELD = ".held"
 
@@ -36,9 +37,9 @@ def held(folder: Path) -> Iterator[IO[str]]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    with (folder / _HELD).open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = stack.enter_context(holding(folder / _HELD, wait=False))
         except BlockingIOError:
             raise SpillHeld(folder) from None
         for path in folder.iterdir():

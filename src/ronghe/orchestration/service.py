@@ -1,6 +1,5 @@
 """Start and end Airflow on this machine: one process group, loopback, its own files under the home."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ from cryptography.fernet import Fernet
 from ronghe import engine
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
+from ronghe.locks import holding
 from ronghe.orchestration import login
 from ronghe.orchestration.servers import SERVERS
 from ronghe.processes import (
@@ -143,8 +143,7 @@ def up(home: Home) -> ServiceState:
     """
     home.make()
     password(home)
-    with (home.service / "airflow.start.lock").open("w") as start:
-        fcntl.flock(start, fcntl.LOCK_EX)
+    with holding(home.service / "airflow.start.lock"):
         settings = environment(home)
         relevant = {k: v for k, v in settings.items() if k.startswith(("AIRFLOW", "RONGHE"))}
         config = config_hash(relevant)

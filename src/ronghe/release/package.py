@@ -7,13 +7,11 @@
 The truth is the newest row of `meta.release`; `current.json` repeats it for consumers and is mended from it.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from ronghe.contracts.ddl import schema_ddl
 from ronghe.crash import crash_point
 from ronghe.job import DataStopped
 from ronghe.lake import Lake, Snapshot, code_version, digest
+from ronghe.locks import holding
 from ronghe.release.audit import audit, file_faults
 from ronghe.release.descriptor import datapackage, readme, released_columns, resource_path
 from ronghe.release.files import arrow_schema, file_facts, sorted_groups, write_files
@@ -93,7 +92,8 @@ def release_extract(lake: Lake, extract: Extract, record: Callable[[Lake, Row], 
     """
     folder = lake.home.releases / extract.id
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(lake, extract):
+    # Two runs would remove each other's staging.
+    with holding(lake.home.service / f"release.{extract.id}.lock"):
         for left in folder.glob(f"{_STAGING}*"):
             shutil.rmtree(left)
         past, basis = releases(lake, extract.id), basis_of(lake, extract)
@@ -114,14 +114,6 @@ def release_extract(lake: Lake, extract: Extract, record: Callable[[Lake, Row], 
         finally:
             shutil.rmtree(staged.folder, ignore_errors=True)
     return staged.release_id
-
-
-@contextmanager
-def _alone(lake: Lake, extract: Extract) -> Iterator[None]:
-    """Hold the extract's lock: two runs would remove each other's staging."""
-    with (lake.home.service / f"release.{extract.id}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def stage(lake: Lake, extract: Extract, basis: str) -> Staged:
