@@ -179,7 +179,7 @@ def _wait(state: RetryCallState) -> float:
     """Return how long to wait: what the source asks for, at least a growing time with some chance."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.after if isinstance(error, _Passing) else 0
-    return min(LONGEST_WAIT, max(asked, wait_exponential_jitter(initial=0.5, max=30)(state)))
+    return min(LONGEST_WAIT, max(asked, wait_exponential_jitter(multiplier=0.5, max=30)(state)))
 
 
 def _at(value: Any, keys: list[str]) -> Any:
