@@ -175,7 +175,8 @@ def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
     """Take originals and records out, then say so of each delivery; `meta.delivery` keeps its counts."""
     lake = trail.lake
     if act.reason == UNRECORDED:
-        lake.destroy(feed.raw_table, unrecorded(lake, feed))
+        if lost := unrecorded(lake, feed):
+            lake.destroy(feed.raw_table, lost.predicate())
         lake.forget(feed.raw_table)
         return
     for original in act.originals:

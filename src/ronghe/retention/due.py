@@ -19,8 +19,8 @@ from ronghe.contracts.rules import literal
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION, KEYS, UNRECORDED, purged_ids
 from ronghe.ingest.deliveries import Delivery, Ledger, as_of_feed, discover
-from ronghe.lake import Lake, digest
-from ronghe.ledger import ACCEPTED, accepted_events, last_events, under_way_ids
+from ronghe.lake import Lake, Part, digest
+from ronghe.ledger import ACCEPTED, LEDGER, accepted_events, last_events, under_way_ids
 from ronghe.privacy.text.columns import MEMORY, RememberedTexts, treatment_version
 from ronghe.privacy.treatments import free_texts
 
@@ -131,7 +131,9 @@ def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
     tokenised = bool(lake.catalogue.table(feed.target).tokenised)
     if feed.retention_days is None and not tokenised and not feed.refuse:
         return
-    yield Act(UNRECORDED, feed.id, as_of, records=lake.read(feed.raw_table).where(unrecorded(lake, feed)).count())
+    lost = unrecorded(lake, feed)
+    records = lake.read(feed.raw_table).where(lost.predicate()).count() if lost else 0
+    yield Act(UNRECORDED, feed.id, as_of, records=records)
     history = History.read_from(Ledger(lake, feed).events())
     if not history.last:
         return
@@ -165,13 +167,14 @@ def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
         yield act(REFUSED, None, set(), (ended - closed) & read_by_all)
 
 
-def unrecorded(lake: Lake, feed: Feed) -> str:
-    """Return the predicate of a feed's raw records of no delivery.
+def unrecorded(lake: Lake, feed: Feed) -> Part | None:
+    """Return the part of a feed's raw records that no delivery was recorded for, none where there is none.
 
     Their landing was killed between raw and the ledger, and did not find the file again that it had read.
     """
-    known = sorted({literal(row["delivery_id"]) for row in Ledger(lake, feed).events()})
-    return f"delivery_id NOT IN ({', '.join(known)})" if known else "true"
+    ids = {row["delivery_id"] for row in lake.read(feed.raw_table).select("delivery_id").distinct().collect()}
+    lost = ids - set(lake.rows(LEDGER, ["delivery_id"])["delivery_id"].to_pylist())
+    return Part("delivery_id", tuple(sorted(lost))) if lost else None
 
 
 def _order(delivery: Delivery) -> tuple[date, str]:
