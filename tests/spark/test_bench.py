@@ -9,9 +9,17 @@ from bench.chains import CHAINS, measure_chain
 from bench.world import Stage
 
 RECORDS = 2_000
+# The chains whose twins take longest are for the nights.
+LONG = ("gate", "index", "fuse")
 
 
-@pytest.mark.parametrize("chain", CHAINS, ids=[chain[-1].name for chain in CHAINS])
+@pytest.mark.parametrize(
+    "chain",
+    [
+        pytest.param(chain, id=chain[-1].name, marks=pytest.mark.long if chain[-1].name in LONG else ())
+        for chain in CHAINS
+    ],
+)
 def test_twins_agree(chain: tuple[Stage, ...], spark: SparkSession, tmp_path: Path) -> None:
     runs = measure_chain(chain, spark, tmp_path, RECORDS, 1)
     for run in runs:

@@ -290,6 +290,7 @@ def test_without_closed_days_a_mart_would_be_built_again_from_the_late_row(
     assert FIRST not in {row["service_date"] for row in rows(ctx, MART)}, "one row is too few to be shown"
 
 
+@pytest.mark.long
 def test_old_versions_go_where_delta_has_cleaned_its_log_behind_a_vacuum(ctx: JobContext) -> None:
     """A feed that was silent for long: the versions that an earlier VACUUM has seen are not in the log any more."""
     path = Path(ctx.lake.path(RAW))
@@ -332,6 +333,7 @@ def test_a_folder_with_a_wrong_name_holds_back_its_feed_alone(ctx: JobContext) -
     assert destroy_due.run(ctx) == 1
 
 
+@pytest.mark.long
 def test_rows_of_a_delivery_that_is_under_way_outlive_their_retention(ctx: JobContext) -> None:
     """Killed between its two steps: its records are counted against its rows when it goes on."""
     ctx = kept_for(ctx, 7)
@@ -344,6 +346,7 @@ def test_rows_of_a_delivery_that_is_under_way_outlive_their_retention(ctx: JobCo
     assert FIRST not in {r["service_date"] for r in rows(ctx, STD)}
 
 
+@pytest.mark.long
 def test_treated_texts_go_with_the_rows_they_are_of(ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the analyser missed in them would outlive its record; so would what an earlier policy let pass."""
     origin, safe = (ctx.catalogue.table(f"{zone}.service_request") for zone in ("fused", "safe"))
@@ -405,6 +408,7 @@ def last_events_of(ctx: JobContext, day: date) -> dict[str, str]:
     return {row["content_sha256"]: row["event_code"] for row in events}
 
 
+@pytest.mark.long
 def test_what_its_source_has_put_back_is_taken_in_before_it_goes(ctx: JobContext) -> None:
     path, content = original(ctx)
     deliver(ctx, FIRST, [swipe("FCA8888888", FIRST)])
@@ -425,7 +429,9 @@ def test_what_its_source_has_put_back_is_taken_in_before_it_goes(ctx: JobContext
 
 
 # The keys' act is begun first, then the feed's, whose originals are listed by then.
-@pytest.mark.parametrize(("moment", "passing"), [("destruction:begun", 1), ("destruction:aside", 0)])
+@pytest.mark.parametrize(
+    ("moment", "passing"), [("destruction:begun", 1), pytest.param("destruction:aside", 0, marks=pytest.mark.long)]
+)
 def test_a_correction_that_comes_while_the_older_file_goes_stays(
     moment: str, passing: int, ctx: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,6 +460,7 @@ def test_a_file_that_another_feed_has_still_to_read_stays(ctx: JobContext) -> No
     assert not path.exists()
 
 
+@pytest.mark.long
 def test_a_restated_delivery_of_a_closed_day_leaves_its_mart_as_it_is(ctx: JobContext) -> None:
     ctx = kept_for(ctx, 8)
     deliver(ctx, NINTH + timedelta(1), [swipe(CARDS[0], NINTH + timedelta(1))])
@@ -475,6 +482,7 @@ def test_a_restated_delivery_of_a_closed_day_leaves_its_mart_as_it_is(ctx: JobCo
 LATER = FIRST + timedelta(2)
 
 
+@pytest.mark.long
 def test_a_record_of_a_day_whose_key_is_gone_stays_in_quarantine(ctx: JobContext) -> None:
     """Its delivery is of a later business day, so that raw has it still; a late key would tell it from its own twin."""
     deliver(ctx, LATER, [swipe(CARDS[0], FIRST, "轻轨入站"), swipe(CARDS[0], LATER, "轻轨入站")])
@@ -488,6 +496,7 @@ def test_a_record_of_a_day_whose_key_is_gone_stays_in_quarantine(ctx: JobContext
     assert f"day_{FIRST}.key" not in keys(ctx.home)
 
 
+@pytest.mark.long
 def test_a_delivery_with_a_day_whose_key_is_gone_is_not_reopened(ctx: JobContext) -> None:
     """It has the same record as the one that is restated, and would get another token for it."""
     deliver(ctx, LATER, [swipe(CARDS[0], FIRST), swipe(CARDS[0], LATER)])

@@ -136,7 +136,10 @@ def test_records_sent_again_are_duplicates(case: Case, ctx: JobContext, rows: di
     assert {row["record_number"]: row for row in ctx.lake.rows(ctx.feed.target).to_pylist()} == rows
 
 
-@pytest.mark.parametrize("same_night", [False, True], ids=["the_night_after", "the_same_night"])
+@pytest.mark.parametrize(
+    "same_night",
+    [pytest.param(False, id="the_night_after", marks=pytest.mark.long), pytest.param(True, id="the_same_night")],
+)
 def test_correction_of_a_stopped_delivery_is_accepted_when_it_comes(
     same_night: bool, spark: SparkSession, tmp_path: Path
 ) -> None:
