@@ -205,6 +205,20 @@ def test_what_comes_after_a_key_is_gone_changes_counts_and_pairs_with_nothing(ct
     assert build_passenger_flow.run(ctx) == 0
 
 
+def test_a_day_is_closed_from_the_moment_on_that_its_destruction_began(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when its key is gone and nobody has said so."""
+    with monkeypatch.context() as patch:
+        patch.setattr("ronghe.retention.destroy.crash_point", killing("destruction:ending", 1))
+        with pytest.raises(Killed):
+            destroy_due.run(ctx)
+    assert keys(ctx.home) == {f"day_{NINTH}.key"}
+    deliver(ctx, FIRST + timedelta(2), [swipe(CARDS[0], FIRST, hour=10)], "late.csv")
+    assert ingest(ctx) == 1
+    assert f"day_{FIRST}.key" not in keys(ctx.home)
+
+
 @pytest.mark.long
 def test_without_the_ledger_a_late_row_would_get_a_days_key_again(
     ctx: JobContext, monkeypatch: pytest.MonkeyPatch
