@@ -2,8 +2,8 @@
 
 A server goes on with what a client asked for after the client has died, and may write for minutes. So every session
 holds a lock on a file named after it (`service/sessions`), which the operating system frees however its process ends,
-and whoever opens a session first ends those whose file nobody holds. What nobody takes up the server itself ends after
-`ABANDONED_SECONDS`.
+and whoever opens a session first ends those whose file nobody holds. What nobody takes up the server itself ends
+`ABANDONED_SECONDS` after it has seen that its client is gone.
 """
 
 import contextlib
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import RetryPolicy
 
-# How long the server goes on with an operation whose client is gone. A client that lives comes back within a second.
+# How long the server goes on with an operation that no client listens to. One that lives comes back within a second.
 ABANDONED_SECONDS = 20
+# When it has seen at the latest that nobody listens: after two minutes it ends a stream of answers, for its client to
+# take up again (Spark's default of `spark.connect.execute.reattachable.senderMaxStreamDuration`).
+NOTICED_SECONDS = 120
 
 
 def answers(target: str, seconds: float) -> bool:

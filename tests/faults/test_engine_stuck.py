@@ -91,7 +91,7 @@ def test_engine_itself_ends_what_a_killed_job_had_asked_for(victim: Victim) -> N
     await_that(lambda: is_busy(victim))
     job.kill()
     job.communicate()
-    await_that(lambda: not is_busy(victim), sessions.ABANDONED_SECONDS + 60)
+    await_that(lambda: not is_busy(victim), sessions.NOTICED_SECONDS + sessions.ABANDONED_SECONDS + 60)
     assert len(committed(victim)) == 1
 
 
