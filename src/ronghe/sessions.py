@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ronghe.home import Home
+from ronghe.locks import holding
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.client import DefaultChannelBuilder
@@ -80,8 +81,7 @@ def registered(home: Home, session_id: str) -> Iterator[Path]:
     path = _folder(home) / session_id
     # Seen by others when it is held, not before.
     hidden = path.with_name(f".{session_id}")
-    with hidden.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with holding(hidden):
         hidden.rename(path)
         yield path
 

@@ -93,7 +93,14 @@ def _keys(trail: "Trail", store: KeyStore, as_of: date) -> int:
 def _feed(trail: "Trail", home: Home, feed: Feed, as_of: date) -> int:
     _put_back(home.landing / feed.source_code)
     acts = list(of_feed(trail.lake, home, feed, as_of))
-    return trail.carry_out(acts, lambda act: _destroy_deliveries(trail, home, feed, act))
+
+    def destroy(act: Act) -> None:
+        if act.reason == UNRECORDED:
+            _destroy_unrecorded(trail.lake, feed)
+        else:
+            _destroy_deliveries(trail, home, feed, act)
+
+    return trail.carry_out(acts, destroy)
 
 
 class Trail:
@@ -174,11 +181,6 @@ def _row_of(act: Act) -> dict[str, Any]:
 def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
     """Take originals and records out, then say so of each delivery; `meta.delivery` keeps its counts."""
     lake = trail.lake
-    if act.reason == UNRECORDED:
-        if lost := unrecorded(lake, feed):
-            lake.destroy(feed.raw_table, lost.predicate())
-        lake.forget(feed.raw_table)
-        return
     for original in act.originals:
         _take_out(home.landing / original.path, original)
     crash_point("destruction:originals")
@@ -197,6 +199,12 @@ def _destroy_deliveries(trail: Trail, home: Home, feed: Feed, act: Act) -> None:
     for table_id in (feed.raw_table, QUARANTINE, DUPLICATE):
         lake.forget(table_id)
     trail.record("done", map(_row_of, _of_each(act)))
+
+
+def _destroy_unrecorded(lake: Lake, feed: Feed) -> None:
+    if lost := unrecorded(lake, feed):
+        lake.destroy(feed.raw_table, lost.predicate())
+    lake.forget(feed.raw_table)
 
 
 def _destroy_rows(lake: Lake, act: Act) -> None:
