@@ -11,7 +11,7 @@ WORKDIR /opt/ronghe
 # By uv, as `make setup` does: the lock leaves out what pyproject.toml overrides, which pip does not read.
 COPY requirements.lock pyproject.toml ./
 RUN pip install --no-cache-dir uv==0.13.9 \
-    && uv pip install --system --no-cache --require-hashes -r requirements.lock
+    && uv pip install --system --no-cache --compile-bytecode --require-hashes -r requirements.lock
 
 COPY README.md LICENSE ./
 COPY src src

@@ -22,7 +22,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml src/ronghe/jars.lock
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv || { echo "$(UNREACHABLE)"; exit 1; }
 	@echo "Installing what is locked ..."
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
-	  $$uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock \
+	  $$uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock \
 	  && $$uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . \
 	  || { echo "$(UNREACHABLE)"; exit 1; }
 	@$(BIN)/python -m ronghe.jars
