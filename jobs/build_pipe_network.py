@@ -19,10 +19,11 @@ def run(ctx: JobContext) -> int:
     lake = ctx.lake
     clocks = {feed.source_code: feed.timezone for feed in ctx.catalogue.feeds.values() if feed.target == INCIDENTS}
     states = pipe_network.dated(accepted_rows(lake, INCIDENTS), clocks)
-    gone = pipe_network.touched(pipe_network.dated(restated_rows(lake, INCIDENTS), clocks))
+    gone = pipe_network.dated(restated_rows(lake, INCIDENTS), clocks)
     lengths = pipe_network.network(lake.read("fused.asset")).localCheckpoint()
     basis = digest(*(sorted(rows, key=str) for rows in (lengths.collect(), lake.rows("fused.division").to_pylist())))
-    due = parts.due_parts(lake, MART, pipe_network.touched(states), basis, ctx.days, gone)
+    days = parts.touched(states, pipe_network.INCIDENT, MART.part_column)
+    due = parts.due_parts(lake, MART, days, basis, ctx.days, gone)
     return parts.build(lake, MART, pipe_network.as_table(states, lengths, lake.read("fused.division")), due)
 
 

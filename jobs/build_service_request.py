@@ -16,7 +16,8 @@ MART = parts.GatedMart("mart.service_request", "received_date", service_request.
 def run(ctx: JobContext) -> int:
     """Count the requests received on the days that changed."""
     requests = accepted_rows(ctx.lake, "std.service_request")
-    due = parts.due_parts(ctx.lake, MART, requests, "", ctx.days, restated_rows(ctx.lake, "std.service_request"))
+    days = parts.touched(requests, service_request.REQUEST, MART.part_column)
+    due = parts.due_parts(ctx.lake, MART, days, "", ctx.days, restated_rows(ctx.lake, "std.service_request"))
     return parts.build_gated(ctx.lake, MART, service_request.contributions(requests), due)
 
 

@@ -28,8 +28,9 @@ def run(ctx: JobContext) -> int:
             if missing := package.missing_tables(lake, extract):
                 log.info("%s waits for %s", extract.id, ", ".join(missing))
                 continue
+            judged = package.basis_of(lake, extract)
             _refuse_unsound(lake, extract)
-            released += package.release_extract(lake, extract, package.record_release) is not None
+            released += package.release_extract(lake, extract, package.record_release, judged) is not None
             _load_database(ctx, extract)
     with faults.collected():
         write_metrics(ctx.home, lake)

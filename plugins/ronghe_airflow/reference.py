@@ -39,7 +39,9 @@ def _schedule(timetable: Any) -> str:
     if condition is None:
         return type(timetable).__name__
     # The page names how many there are; the sources page names the feeds behind them.
-    return f"when any of {len(getattr(condition, 'objects', ()))} feeds was accepted"
+    said = f"when any of {len(getattr(condition, 'objects', ()))} feeds was accepted"
+    clock = getattr(timetable, "timetable", None)
+    return f"{said}, and {_schedule(clock)}" if clock else said
 
 
 def _dag(dag: Any) -> str:

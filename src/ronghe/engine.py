@@ -89,6 +89,8 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.sql.variable.substitute": "false",
         "spark.sql.shuffle.partitions": str(2 * cores),
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(2 * cores),
+        # Daily commits of VACUUM would have Delta clean its log until the write that made the rows is not in it.
+        "spark.databricks.delta.vacuum.logging.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
         "spark.databricks.delta.optimize.maxThreads": str(cores),

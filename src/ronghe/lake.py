@@ -297,7 +297,8 @@ class Lake(Upkeep):
         if self.exists(table_id):
             self.evolve(table_id)
         else:
-            self.spark.sql(create_table(table, self.path(table_id), self.catalogue.codesets)).collect()
+            made = create_table(table, self.path(table_id), self.catalogue.codesets, self._refused(table_id))
+            self.spark.sql(made).collect()
         return table
 
     def _open(self, table_id: str) -> "DeltaTable":
@@ -323,9 +324,15 @@ class Lake(Upkeep):
 
 
 def _last_change(commits: "Iterable[dict[str, Any]]") -> "dict[str, Any] | None":
-    """Return the newest commit that changed rows; commits come newest first."""
-    changes = (c for c in commits if not str(c.get("operation")).startswith(_MAINTENANCE) and not _changed_nothing(c))
-    return next(changes, None)
+    """Return the newest commit that changed rows, none of a table that was never written; commits come newest first.
+
+    Delta cleans its log: where the write lies before what is left of it, that is the first commit that is left.
+    """
+    commit = None
+    for commit in commits:
+        if not str(commit.get("operation")).startswith(_MAINTENANCE) and not _changed_nothing(commit):
+            return commit
+    return commit if commit and int(commit["version"]) > 0 else None
 
 
 def _version(commit: "dict[str, Any] | None") -> int:

@@ -37,7 +37,7 @@ def open_table(path: str) -> "DeltaTable":
 
     Raises:
         deltalake.exceptions.TableNotFoundError: no table lies there.
-        TableDamaged: its log cannot be read, or does not hold what was committed.
+        TableDamaged: its log cannot be read, has no commit, or does not hold what was committed.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -45,6 +45,8 @@ def open_table(path: str) -> "DeltaTable":
     try:
         found = DeltaTable(_uri(path), storage_options=_options(path))
     except TableNotFoundError:
+        if files(f"{path}/_delta_log"):
+            raise TableDamaged(path, "its log has no commit") from None
         raise
     except DeltaError:
         # Its own message may quote the log, which holds values of rows.

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -106,12 +106,12 @@ class Upkeep(ABC):
         table, found = self.catalogue.table(table_id), self._open(table_id)
         properties = found.metadata().configuration
         columns = {f.name: (_sql_type(f), not f.nullable) for f in found.schema().fields}
-        refused = {raw_column(n) for f in self.catalogue.feeds.values() if f.raw_table == table_id for n in f.refuse}
+        refused = self._refused(table_id)
         changed = changes(
-            recorded_shape(properties, columns, table.zone),
+            recorded_shape(properties, columns, table.zone, refused),
             shape_of(table),
             as_read=table.layer == "raw",
-            refused=frozenset(refused),
+            refused=refused,
         )
         refuse_major(table_id, changed)
         # What an older Ronghe did not record about a table, it did not hold to its version either.
@@ -120,10 +120,15 @@ class Upkeep(ABC):
         # What a code set or another declaration makes of a limit has no version of the table's.
         limits = new_checks(table, self.catalogue.codesets, properties)
         if not only_look:
-            self._bring_up(table, changed, limits, columns, properties)
+            self._bring_up(table, changed, limits, columns, properties, refused)
         return changed + tuple(
             Change("", f"limit {name} is set anew", "minor", _KEPT_BY_ALL) for name in sorted(limits)
         )
+
+    def _refused(self, table_id: str) -> frozenset[str]:
+        """Return the columns of a raw table that its feeds refuse."""
+        feeds = (feed for feed in self.catalogue.feeds.values() if feed.raw_table == table_id)
+        return frozenset(raw_column(name) for feed in feeds for name in feed.refuse)
 
     def _bring_up(
         self,
@@ -132,6 +137,7 @@ class Upkeep(ABC):
         limits: Mapping[str, str],
         columns: Mapping[str, tuple[str, bool]],
         properties: Mapping[str, str],
+        refused: Collection[str],
     ) -> None:
         """Do what changed to a table; whatever could fail over its rows is looked at first."""
         for name, check in limits.items():
@@ -147,7 +153,7 @@ class Upkeep(ABC):
             self._refuse_in_quarantine(table.id, sorted(gone))
         added = [change.column for change in changed if change.column in table.column_names]
         path, codesets = self.path(table.id), self.catalogue.codesets
-        for statement in evolve_table(table, path, codesets, columns, properties, added):
+        for statement in evolve_table(table, path, codesets, columns, properties, added, refused):
             self.spark.sql(statement).collect()
 
     def _refuse_in_quarantine(self, raw_table: str, columns: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from datacontract.data_contract import DataContract
 
-from ronghe.contracts import Catalogue, ContractError, catalogue
+from ronghe.contracts import Catalogue, ContractError, catalogue, load_feeds, load_sources
 from ronghe.contracts.catalogue import builtin_folder, load_catalogue
 from ronghe.contracts.ddl import create_table
 from ronghe.contracts.guard import forbidden
@@ -105,6 +105,24 @@ def test_own_feed_joins_the_builtin_ones_when_a_folder_adds_it(tmp_path: Path) -
     feeds = load_catalogue((ROOT, tmp_path)).feeds
     assert {"shenzhen.swipe", "shenzhen.tap"} <= set(feeds)
     assert list(feeds) == sorted(feeds)
+
+
+def test_only_the_wanted_sources_are_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RONGHE_SOURCES", "shenzhen, guiyang")
+    found = catalogue()
+    assert list(load_sources()) == list(found.sources) == ["guiyang", "shenzhen"]
+    assert {feed.source_code for feed in found.feeds.values()} == {"guiyang", "shenzhen"}
+    assert set(load_feeds()) == set(found.feeds)
+    everything = load_catalogue((ROOT,))
+    assert set(everything.tables) - set(found.tables) == {
+        feed.raw_table for feed in everything.feeds.values() if feed.id not in found.feeds
+    }
+
+
+def test_wanted_source_that_is_not_declared_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RONGHE_SOURCES", "shenzhen,atlantis")
+    with pytest.raises(ContractError, match="RONGHE_SOURCES names atlantis; declared are chengdu,"):
+        catalogue()
 
 
 def test_folder_is_named_when_it_has_no_schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

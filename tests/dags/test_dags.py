@@ -193,7 +193,10 @@ def test_reference_page_is_as_the_dags_make_it(dags: dict[str, Any]) -> None:
 def test_fuse_is_started_by_the_asset_of_any_feed(dags: dict[str, Any]) -> None:
     from airflow.sdk import AssetAny
 
-    condition = dags["fuse"].timetable.asset_condition
+    timetable = dags["fuse"].timetable
+    # A run that accepts one delivery and is stopped by another fails, and its event is not sent.
+    assert timetable.timetable.expression == "0 3 * * *"
+    condition = timetable.asset_condition
     touched = {o.uri for dag in dags.values() for task in dag.tasks for o in task.outlets}
     assert isinstance(condition, AssetAny)
     assert {asset.uri for asset in condition.objects} == touched
@@ -208,6 +211,13 @@ def test_only_the_ingest_of_a_feed_touches_its_asset(tasks: dict[str, Any]) -> N
         ]
         for feed in load_feeds().values()
     }
+
+
+def test_run_that_destroyed_nothing_is_red(dags: dict[str, Any]) -> None:
+    """A run of Airflow is what its last tasks are."""
+    last = [task for task in dags["maintain_lake"].tasks if not task.downstream_task_ids]
+    assert [task.trigger_rule.value for task in last] == ["all_success"]
+    assert last[0].upstream_task_ids == {"destroy_due", "maintain_lake"}
 
 
 def test_asset_uris_are_ascii(tasks: dict[str, Any]) -> None:

@@ -146,6 +146,14 @@ def test_servers_in_the_foreground_find_one_another(tmp_path: Path) -> None:
             [sys.executable, "-c", asked], env={**variables, **own}, capture_output=True, text=True, check=False
         )
         assert done.stdout == "499500\n", done.stderr
+        seen = subprocess.run(
+            [sys.executable, "-m", "ronghe.cli", "doctor"],
+            env={**variables, **own},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "runs in the foreground" in seen.stdout, seen.stdout
         second = subprocess.run(
             [sys.executable, "-m", "ronghe.cli", "serve", "engine"],
             env={**variables, **own},

@@ -219,6 +219,26 @@ def test_a_source_that_delivers_or_may_deliver_a_column_no_longer(home: Home, sp
     assert b"20240302" not in left
 
 
+def test_a_column_that_was_delivered_no_longer_before_it_is_refused_is_emptied_too(
+    home: Home, spark: SparkSession
+) -> None:
+    feed = NOW.feed("shenzhen.swipe")
+    raw, gone = feed.raw_table, feed.column_names[-1]
+    frame = spark.createDataFrame([("d1", 1, "20240301")], f"delivery_id STRING, record_number BIGINT, `{gone}` STRING")
+    frame = frame.selectExpr("*", "CAST(NULL AS STRING) AS defect", *(f"'x' AS `{n}`" for n in feed.column_names[:-1]))
+    Lake(home, NOW, spark).append(raw, frame, "old")
+    kept = tuple(c for c in feed.columns if c.name != gone)
+    versions = []
+    for version, refuse in (("1.1.0", ()), ("1.2.0", (gone,)), ("1.2.0", (gone,))):
+        newer = feed.model_copy(update={"columns": kept, "refuse": refuse, "version": version})
+        known = replace(NOW, feeds={**NOW.feeds, feed.id: newer}, tables={**NOW.tables, raw: raw_table(newer)})
+        Lake(home, known, spark).evolve(raw)
+        table = DeltaTable(Lake(home, NOW).path(raw))
+        versions.append((table.version(), table.to_pyarrow_table().to_pylist()[0][gone]))
+    assert [value for _, value in versions] == ["20240301", None, None]
+    assert versions[1][0] == versions[2][0], "what is empty is not emptied again"
+
+
 def test_columns_are_what_this_test_takes_them_for() -> None:
     assert NOW.table(NAME).column("code_count").required
     assert not NOW.table(NAME).column("place_name").required

@@ -13,7 +13,7 @@ from ronghe.contracts import catalogue
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.contracts.limits import Limit, LimitSet
 from ronghe.fuse import events, service_items, service_requests
-from ronghe.livelihood import ecology, service_request
+from ronghe.livelihood import ecology, parts, service_request
 from ronghe.privacy import gate
 from ronghe.privacy.keyed_hash import key_frame
 
@@ -220,6 +220,21 @@ def test_contribution_counts_a_request_once_under_the_token_it_came_with(spark: 
         "request_topic_code": "housing",
         "requester_token": "token A",
         "hours_to_answer": 200.0,
+    }
+
+
+def test_an_answer_under_another_day_of_receipt_builds_the_first_ones_day_again(spark: SparkSession) -> None:
+    later = NOON + timedelta(days=1)
+    requests = table(
+        spark,
+        "std.service_request",
+        request(delivery_id="first"),
+        request(hour=30, delivery_id="answer", received_date=later.date(), answered_at=later),
+        request("other", delivery_id="first"),
+    )
+    found = parts.touched(requests, service_request.REQUEST, REQUESTS.part_column)
+    assert {tuple(row) for row in found.collect()} == {
+        (day, delivery) for day in (NOON.date(), later.date()) for delivery in ("first", "answer")
     }
 
 

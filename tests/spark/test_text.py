@@ -1,6 +1,7 @@
 """Free text crosses to the open half treated, each distinct text analysed once, and not again the next night."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,13 @@ def test_what_is_remembered_holds_no_original_and_says_how_much_was_taken(spark:
 def test_another_policy_is_another_version() -> None:
     policy = catalogue().policy("text")
     assert treatment_version(policy) != treatment_version(policy.model_copy(update={"threshold": 0.9}))
+
+
+def test_another_analyser_analyses_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = catalogue().policy("text")
+    before = treatment_version(policy)
+    columns._code.cache_clear()
+    monkeypatch.setattr(columns, "version_of", lambda name: "0" if name == "presidio-analyzer" else version(name))
+    after = treatment_version(policy)
+    columns._code.cache_clear()
+    assert after != before

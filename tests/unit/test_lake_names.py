@@ -7,12 +7,23 @@ import pytest
 
 from ronghe.contracts import ContractError, catalogue
 from ronghe.contracts.checks import quoted
-from ronghe.contracts.rules import literal
+from ronghe.contracts.rules import limits, literal
 from ronghe.home import Home
 from ronghe.lake import Lake, Part, digest
 
 HOSTILE = ["plain", "it's", "a`b", "\\", "\\'", "'; DROP TABLE x; --", "x' OR '1'='1", "两\n行", "", "100%_"]
 IN_QUOTES = r"'(?:[^'\\]|\\.)*'"
+
+
+def test_bounds_are_compared_as_they_are_declared() -> None:
+    column = catalogue().table("safe.place").column("code_count")
+
+    def said(**bounds: float) -> str | None:
+        options = column.options.model_copy(update={"minimum": None, "maximum": None} | bounds)
+        return limits(column.model_copy(update={"options": options}))
+
+    assert said(maximum=999_999_999) == "`code_count` <= 999999999"
+    assert said(minimum=-0.000001, maximum=1234567.0) == "`code_count` >= -0.000001 AND `code_count` <= 1234567"
 
 
 @pytest.fixture

@@ -106,6 +106,15 @@ def test_night_is_the_newest_accepted_day_of_any_feed_and_no_clock(lake: DeltaLa
     assert all(states[feed].is_late and states[feed].late_days is None for feed in others)
 
 
+def test_a_folder_named_after_a_day_to_come_makes_no_feed_late(lake: DeltaLake) -> None:
+    first, second, *_ = feeds()
+    deliver(lake, first, NIGHT)
+    deliver(lake, second, date(2062, 11, 23))
+    states = {state.feed_id: state for state in feed_states(lake)}
+    assert states[first].late_days == 0
+    assert {state.night_date for state in states.values()} == {NIGHT}
+
+
 def test_replayed_delivery_counts_as_its_last_replay_left_it(lake: DeltaLake) -> None:
     first, *_ = feeds()
     for hour, event, accepted, quarantined in ((3, "replayed", 14, 1), (1, "accepted", 10, 5), (2, "replayed", 12, 3)):

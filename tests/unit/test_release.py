@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from frictionless import Package, system
 
 from ronghe.contracts import Catalogue, Extract, catalogue
 from ronghe.home import Home
+from ronghe.job import JobFailed
 from ronghe.lake import Lake
 from ronghe.release import audit, files, package
-from ronghe.release.package import ReleaseHeldBack, release_extract, releases
+from ronghe.release.files import read_file, write_files
+from ronghe.release.package import ReleaseHeldBack, basis_of, release_extract, releases
 from tests.open_tables import COMPANY, FLOW, LIVELIHOOD, PLACE, TRADER, record, small_extract, write, write_livelihood
 
 
@@ -177,6 +180,45 @@ def test_equal_rows_give_equal_bytes_whatever_their_files(tmp_path: Path) -> Non
         assert files.write_files(iter(groups), schema, paths) == len(rows)  # type: ignore[arg-type]
         written.append([path.read_bytes() for path in paths.values()])
     assert written[0] == written[1]
+
+
+def test_lines_end_inside_texts_wherever_a_block_of_the_file_ends(tmp_path: Path) -> None:
+    """A reader that takes every end of a line for the end of a row fails where it stands at the end of a block."""
+    schema = pa.schema([("address", pa.string()), ("number", pa.int64())])
+    rows = pa.table({"address": [f"一号楼\n{'x' * 50}{n}" for n in range(60_000)], "number": range(60_000)}, schema)
+    path = tmp_path / "rows.csv"
+    assert write_files(iter([rows]), schema, {"csv": path}) == rows.num_rows
+    assert read_file(path, "csv", schema).read_all() == rows
+
+
+def test_tables_written_since_they_were_judged_are_not_released(lake: Lake, home: Home) -> None:
+    judged = basis_of(lake, extract_of("livelihood"))
+    write(home, "mart.passenger_flow", [{**FLOW, "in_count": 99}])
+    with pytest.raises(JobFailed, match="written while"):
+        release_extract(lake, extract_of("livelihood"), record, judged)
+    assert not (home.releases / "livelihood" / "current.json").exists()
+    assert release(lake)
+
+
+def test_what_gives_the_same_release_is_staged_once(lake: Lake, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spelling more in a code set changes what a release is made from, and not the release."""
+    release(lake)
+    place_kind = lake.catalogue.codeset("place_kind")
+    more = place_kind.model_copy(
+        update={"codes": (*place_kind.codes, place_kind.codes[0].model_copy(update={"code": "x"}))}
+    )
+    other = Lake(home, replace(lake.catalogue, codesets={**lake.catalogue.codesets, "place_kind": more}))
+    extract = extract_of("livelihood", tables=small_extract("livelihood").tables[1:2])
+    release_extract(lake, extract, record)
+    [*_, last] = package.releases(lake, extract.id)
+    assert not package.is_current(other, extract, last)
+    staged = []
+    stage = package.stage
+    monkeypatch.setattr(package, "stage", lambda *args: staged.append(1) or stage(*args))
+    for _ in range(2):
+        assert release_extract(other, extract, record) is None
+        assert package.is_current(other, extract, last)
+    assert staged == [1]
 
 
 def test_equal_tables_are_nothing_to_do(lake: Lake, home: Home) -> None:

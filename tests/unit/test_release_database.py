@@ -1,6 +1,7 @@
 """A release as tables of a database: SQLite always, PostgreSQL where its programs are installed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ronghe.contracts import ContractError, Extract, catalogue
+from ronghe.contracts import Catalogue, ContractError, Extract, catalogue
 from ronghe.home import Home
 from ronghe.ingest.connections import declare
 from ronghe.job import JobFailed
 from ronghe.lake import Lake
 from ronghe.release import database
-from ronghe.release.package import release_extract
+from ronghe.release.package import release_extract, releases
 from tests import servers
 from tests.open_tables import AT, DAY, FLOW, LIVELIHOOD, PLACE, SECURITY, record, small_extract, write, write_livelihood
 from tests.ports import free_port
@@ -48,12 +49,9 @@ def home(tmp_path: Path) -> Home:
 
 def load(home: Home, url: str, extract: Extract | None = None) -> bool:
     extract = extract or small_extract()
-    release_extract(Lake(home, catalogue()), extract, record)
-    release_id = str(
-        sorted(Lake(home, catalogue()).rows("meta.release").to_pylist(), key=lambda r: r["release_number"])[-1][
-            "release_id"
-        ]
-    )
+    lake = Lake(home, catalogue())
+    release_extract(lake, extract, record)
+    release_id = releases(lake, extract.id)[-1]["release_id"]
     return database.load(url, extract, catalogue(), home.releases / extract.id / release_id, release_id)
 
 
@@ -130,6 +128,42 @@ def test_table_whose_columns_changed_is_made_anew(home: Home, url: str) -> None:
     engine.dispose()
     assert names == list(narrow.columns or ())
     assert ask(url, "SELECT account_count FROM {s}mart_social_security") == [(15,)]
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_table_whose_cells_may_be_empty_now_is_made_anew(home: Home, url: str, required: bool) -> None:
+    """And so is what refers to it; `required` the other way round."""
+    place = catalogue().table("safe.place")
+
+    def known(is_required: bool) -> Catalogue:
+        columns = [
+            c.model_copy(update={"required": is_required}) if c.name == "place_name" else c for c in place.columns
+        ]
+        changed = place.model_copy(update={"columns": tuple(columns)})
+        return replace(catalogue(), tables={**catalogue().tables, place.id: changed})
+
+    load(home, url)
+    extract, lake = small_extract(), Lake(home, catalogue())
+    release_id = lake.rows("meta.release").to_pylist()[-1]["release_id"]
+    package = home.releases / extract.id / release_id
+    assert database.load(url, extract, known(not required), package, "one")
+    assert database.load(url, extract, known(required), package, "two")
+    engine = sa.create_engine(url)
+    schema = "livelihood" if engine.dialect.name == "postgresql" else None
+    [name] = [c for c in sa.inspect(engine).get_columns("safe_place", schema) if c["name"] == "place_name"]
+    [foreign] = sa.inspect(engine).get_foreign_keys("mart_passenger_flow", schema)
+    engine.dispose()
+    assert (name["nullable"], foreign["referred_table"]) == (not required, "safe_place")
+    assert len(ask(url, "SELECT * FROM {s}mart_passenger_flow")) == len(LIVELIHOOD["mart.passenger_flow"])
+
+
+def test_two_extracts_of_one_database_keep_their_own_marks(home: Home, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shared.sqlite'}"
+    first = small_extract()
+    second = first.model_copy(update={"id": "security", "tables": first.tables[1:2]})
+    assert [load(home, url, one) for one in (first, second)] == [True, True]
+    assert [load(home, url, one) for one in (first, second)] == [False, False]
+    assert {row[0] for row in ask(url, "SELECT extract_id FROM ronghe_release")} == {"livelihood", "security"}
 
 
 def test_table_whose_columns_stayed_keeps_its_views(home: Home, url: str) -> None:

@@ -113,6 +113,24 @@ def test_counts_of_the_restricted_half_are_rounded_and_those_of_the_open_half_ex
     assert "523" in found[f"{MART}.html"]
 
 
+def test_no_share_tells_how_many_few_are(lake: Lake) -> None:
+    """3 of 21,478 rows break a check, and 4 of 9,880 records of a day are in quarantine."""
+    page = next(page for page in report.gather(lake)[0] if page.table.id == STD)
+    assert {line.broken for line in page.lines} - {"", "0"} == {"under 10"}
+    assert [point.said for point in page.trend] == ["under 10 records", "71 %, a delivery was stopped"]
+    assert page.trend[0].height == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "shown"),
+    [(0.992, 120, "all but under 10"), (0.01, 120, "under 10"), (1.0, 120, "100 %"), (0.75, 120, "75 %")],
+)
+def test_no_proportion_tells_how_many_few_are(value: float, rows: int, shown: str) -> None:
+    check = Expectation(expectation="ExpectColumnProportionOfNonNullValuesToBeBetween", kwargs={"column": "x"})
+    assert report._observed(check, value, FOUND.table(STD), rows) == shown
+    assert report._observed(check, 0.992, FOUND.table(MART), rows) == "99 %"
+
+
 def test_records_of_a_restated_delivery_are_held_back_no_more(lake: Lake) -> None:
     assert [(held.reason, held.records) for held in report.gather(lake)[1]] == [
         ("torn", "≈ 1,200"),
@@ -149,7 +167,16 @@ def test_empty_lake_makes_an_index(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(0, "0"), (1, "under 10"), (9, "under 10"), (10, "≈ 10"), (99, "≈ 99"), (104, "≈ 100"), (21478, "≈ 21,000")],
+    [
+        (0, "0"),
+        (1, "under 10"),
+        (9, "under 10"),
+        (10, "≈ 10"),
+        (57, "≈ 60"),
+        (99, "≈ 100"),
+        (104, "≈ 100"),
+        (21478, "≈ 21,000"),
+    ],
 )
 def test_coarse_counts(count: int, shown: str) -> None:
     assert report.coarse(count) == shown

@@ -24,6 +24,7 @@ from stdnum.cn import ric, uscc
 from typer.testing import CliRunner
 
 from ronghe.cli import app
+from ronghe.contracts.catalogue import builtin_folder
 from ronghe.simulate import simulate
 from ronghe.simulate.coordinates import to_gcj02
 
@@ -725,6 +726,19 @@ def test_short_windows_are_whole(days: int, tmp_path: Path) -> None:
 def test_simulate_refuses_what_makes_no_sense(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="scale > 0"):
         simulate(tmp_path, tmp_path, scale=0)
+
+
+def test_nothing_is_simulated_where_no_source_in_force_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own" / "schemas" / "sources" / "harbin"
+    own.mkdir(parents=True)
+    ours = builtin_folder() / "schemas" / "sources" / "guiyang" / "source.yaml"
+    (own / "source.yaml").write_text(ours.read_text("utf-8").replace("code: guiyang", "code: harbin"), "utf-8")
+    monkeypatch.setenv("RONGHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RONGHE_SCHEMAS", f"builtin:{tmp_path / 'own'}")
+    monkeypatch.setenv("RONGHE_SOURCES", "harbin")
+    done = CliRunner().invoke(app, ["simulate", "--if-empty"])
+    assert (done.exit_code, done.output.split(":")[0]) == (0, "No source in force is simulated")
+    assert not any(path.is_file() for path in (tmp_path / "home").rglob("*"))
 
 
 def test_last_day_that_is_none_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -457,6 +457,15 @@ def test_connections_lead_to_what_is_simulated_unless_a_person_says_otherwise(
     assert connection_url(database[0].connection, home) == "postgresql://own"
 
 
+def test_connections_of_a_home_that_was_moved_lead_into_the_new_place(home: Home) -> None:
+    connection = serve.asked_transports("database")[0].connection
+    home.upstream.mkdir(parents=True)
+    (home.upstream / f"{connection}.sqlite").touch()
+    declare(home, {connection: f"sqlite:////old/data/upstream/{connection}.sqlite"})
+    serve.connect(home)
+    assert connection_url(connection, home) == f"sqlite:///{home.upstream}/{connection}.sqlite"
+
+
 def test_simulated_sources_start_and_end(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RONGHE_SOURCES_PORT", str(free_port()))
     assert serve.up(home) is None

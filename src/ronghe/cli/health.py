@@ -230,7 +230,7 @@ def _releases(lake: Lake, found: Catalogue) -> tuple[ReleaseHealth, ...]:
                 release_id=last["release_id"] if last else None,
                 recorded_at=_said(last["recorded_at"]) if last else None,
                 rows=last["row_count"] if last else None,
-                is_current=bool(last and not waits and last["basis"] == package.basis_of(lake, extract)),
+                is_current=bool(last and not waits and package.is_current(lake, extract, last)),
                 waits_for=waits,
             )
         )

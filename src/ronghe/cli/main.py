@@ -57,6 +57,8 @@ def simulate(
     if_empty: Annotated[bool, typer.Option(help="Do nothing if the landing zone holds deliveries.")] = False,
 ) -> None:
     """Make the feeds of six sources in the landing zone, with known defects; the truth is kept aside."""
+    from ronghe.contracts import load_sources
+    from ronghe.contracts.catalogue import builtin_folder
     from ronghe.simulate import simulate as make
     from ronghe.simulate.serve import connect
 
@@ -69,6 +71,9 @@ def simulate(
         home.make()
         if if_empty and any(path.is_file() for path in home.landing.rglob("*")):
             typer.echo(f"The landing zone holds deliveries: {home.landing}")
+            return
+        if if_empty and not set(load_sources()) & set(load_sources([builtin_folder()], ())):
+            typer.echo(f"No source in force is simulated: put deliveries into {home.landing}")
             return
         summary = make(home.landing, home.truth, scale=scale, seed=seed, days=days, last_day=last)
         connect(home)

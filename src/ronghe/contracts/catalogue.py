@@ -23,6 +23,7 @@ from ronghe.contracts.source import SUFFIX, Feed, Source, read_feed
 from ronghe.contracts.table import Table, read_table
 
 BUILTIN = "builtin"
+SOURCES_VARIABLE = "RONGHE_SOURCES"
 
 T = TypeVar("T")
 
@@ -47,6 +48,11 @@ def declaration_folders() -> tuple[Path, ...]:
             raise ContractError(f"RONGHE_SCHEMAS names {folder}, which has no folder `schemas`")
         folders.append(folder)
     return tuple(folders)
+
+
+def wanted_sources() -> tuple[str, ...]:
+    """Return the codes that `RONGHE_SOURCES` lists (`shanghai,harbin`); none stands for every declared source."""
+    return tuple(code for entry in os.environ.get(SOURCES_VARIABLE, "").split(",") if (code := entry.strip()))
 
 
 @dataclass(frozen=True)
@@ -155,8 +161,16 @@ def _named(things: dict[str, T], key: str, kind: str) -> T:
     return things[key]
 
 
-def load_sources(folders: Iterable[Path] | None = None) -> dict[str, Source]:
-    """Return every source by code, sorted, without reading a feed: cheap enough for the parsing of DAGs."""
+def load_sources(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] | None = None) -> dict[str, Source]:
+    """Return the sources in force by code, sorted, without reading a feed: cheap enough for the parsing of DAGs.
+
+    Args:
+        folders: where they are declared; by default those of `RONGHE_SCHEMAS`.
+        wanted: the codes of those in force, all where it is empty; by default what `RONGHE_SOURCES` lists.
+
+    Raises:
+        ContractError: a source does not stand under its code, or one that is wanted is not declared.
+    """
     found = {}
     for folder in folders or declaration_folders():
         for path in sorted(folder.glob("schemas/sources/*/source.yaml")):
@@ -164,17 +178,22 @@ def load_sources(folders: Iterable[Path] | None = None) -> dict[str, Source]:
             if source.code != path.parent.name:
                 raise ContractError(f"{path}: code {source.code!r} must be {path.parent.name!r}, after the folder")
             found[source.code] = source
-    return dict(sorted(found.items()))
+    wanted = wanted_sources() if wanted is None else wanted
+    if unknown := sorted(set(wanted) - set(found)):
+        raise ContractError(f"{SOURCES_VARIABLE} names {', '.join(unknown)}; declared are {', '.join(sorted(found))}")
+    return {code: source for code, source in sorted(found.items()) if not wanted or code in wanted}
 
 
-def load_feeds(folders: Iterable[Path] | None = None) -> dict[str, Feed]:
-    """Return every feed by id, sorted."""
+def load_feeds(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] | None = None) -> dict[str, Feed]:
+    """Return the feeds of the sources in force by id, sorted; arguments as for `load_sources`."""
     folders = tuple(folders or declaration_folders())
-    sources = load_sources(folders)
+    declared, sources = load_sources(folders, ()), load_sources(folders, wanted)
     found: dict[str, Feed] = {}
     for path in _files(folders, f"schemas/sources/*/*{SUFFIX}"):
-        if path.parent.name not in sources:
+        if path.parent.name not in declared:
             raise ContractError(f"{path}: its folder has no source.yaml")
+        if path.parent.name not in sources:
+            continue
         feed = read_feed(path, sources[path.parent.name])
         found[feed.id] = feed
     return dict(sorted(found.items()))
@@ -195,19 +214,19 @@ def _load(folders: tuple[Path, ...], pattern: str, read: Callable[[Path], Any]) 
 
 
 @cache
-def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
-    """Read and cross-check every declaration of the folders.
+def load_catalogue(folders: tuple[Path, ...], wanted: tuple[str, ...] = ()) -> Catalogue:
+    """Read and cross-check every declaration of the folders, and of sources only those that are wanted, if any is.
 
     Raises:
         ContractError: names every declaration that points at nothing or contradicts another.
     """
-    feeds = load_feeds(folders)
+    feeds = load_feeds(folders, wanted)
     tables = _load(folders, f"schemas/tables/*/*{SUFFIX}", read_table)
     elements = {e.id: e for path in _files(folders, "schemas/elements/*.yaml") for e in read_elements(path)}
     declared = {d.table: d.expectations for d in map(read_expectations, _files(folders, "expectations/*/*.yaml"))}
     ladders = [read_classification(path) for path in _files(folders, "schemas/classification.yaml")]
     found = Catalogue(
-        sources=load_sources(folders),
+        sources=load_sources(folders, wanted),
         feeds=feeds,
         tables={**{f.raw_table: raw_table(f) for f in feeds.values()}, **tables},
         elements=dict(sorted(elements.items())),
@@ -226,5 +245,5 @@ def load_catalogue(folders: tuple[Path, ...]) -> Catalogue:
 
 
 def catalogue() -> Catalogue:
-    """Return the catalogue of the folders in force (`RONGHE_SCHEMAS`)."""
-    return load_catalogue(declaration_folders())
+    """Return the catalogue of the folders and sources in force (`RONGHE_SCHEMAS`, `RONGHE_SOURCES`)."""
+    return load_catalogue(declaration_folders(), wanted_sources())

@@ -1,10 +1,11 @@
 """Tables as Spark SQL: schema, comments and constraints, compiled from the contract."""
 
+import json
 from collections.abc import Collection, Mapping
 
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.codeset import CodeSet
-from ronghe.contracts.evolution import FORMAT, FORMAT_PROPERTY, SHAPE_PROPERTY, shape_of
+from ronghe.contracts.evolution import FORMAT, FORMAT_PROPERTY, REFUSED_PROPERTY, SHAPE_PROPERTY, shape_of
 from ronghe.contracts.odcs import TypeOptions
 from ronghe.contracts.rules import constraints, literal
 from ronghe.contracts.source import Feed
@@ -103,15 +104,15 @@ def schema_ddl(table: Table) -> str:
     return ", ".join(f"{quoted(column.name)} {column.physical_type}" for column in table.columns)
 
 
-def create_table(table: Table, path: str, codesets: dict[str, CodeSet]) -> str:
-    """Return the statement that makes an empty table at a path, if there is none.
+def create_table(table: Table, path: str, codesets: dict[str, CodeSet], refused: Collection[str] = ()) -> str:
+    """Return the statement that makes an empty table at a path, if there is none; see `evolve_table` for `refused`.
 
     Constraints go in as table properties: Delta takes them in the same commit that way, and refuses
     `ADD CONSTRAINT` by path in one statement.
     """
     columns = ",\n  ".join(column_ddl(column) for column in table.columns)
     properties = {
-        **own_properties(table),
+        **own_properties(table, refused),
         "delta.enableInCommitTimestamps": "true",
         **{f"{_CONSTRAINT}{name}": check for name, check in constraints(table, codesets).items()},
     }
@@ -121,13 +122,14 @@ def create_table(table: Table, path: str, codesets: dict[str, CodeSet]) -> str:
     )
 
 
-def own_properties(table: Table) -> dict[str, str]:
-    """Return what a table of the lake says of itself: contract, zone, shape, and the lake's format."""
+def own_properties(table: Table, refused: Collection[str] = ()) -> dict[str, str]:
+    """Return what a table of the lake says of itself: contract, zone, shape, what is refused, and the lake's format."""
     return {
         "ronghe.contract": f"{table.id}@{table.version}",
         "ronghe.zone": table.zone,
         FORMAT_PROPERTY: str(FORMAT),
         SHAPE_PROPERTY: shape_of(table).as_json(),
+        **({REFUSED_PROPERTY: json.dumps(sorted(refused))} if table.layer == "raw" else {}),
         **_statistics(table),
     }
 
@@ -152,6 +154,7 @@ def evolve_table(
     columns: Mapping[str, tuple[str, bool]],
     properties: Mapping[str, str],
     added: Collection[str] = (),
+    refused: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the statements that bring a table under its contract as it is now, none where it is.
 
@@ -164,6 +167,7 @@ def evolve_table(
         columns: type and whether a value is required, by name, as the table has them.
         properties: the table's properties.
         added: columns that were added, maybe by a run that was cut off before it filled them.
+        refused: columns of a raw table that feeds refuse; none of them has a value any more.
     """
     where = f"ALTER TABLE delta.{quoted(path)}"
     missing = ", ".join(column_ddl(column) for column in table.columns if column.name not in columns)
@@ -179,7 +183,7 @@ def evolve_table(
     found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
     new = new_checks(table, codesets, properties)
     found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in new.items()]
-    own = own_properties(table)
+    own = own_properties(table, refused)
     if found or any(properties.get(key) != value for key, value in own.items()):
         found.append(f"{where} SET TBLPROPERTIES ({_listed(own)})")
     return tuple(found)

@@ -18,6 +18,8 @@ from ronghe.contracts.table import Table
 # is refused, one of an older format is brought up when it is written to.
 FORMAT = 1
 FORMAT_PROPERTY, SHAPE_PROPERTY = "ronghe.format", "ronghe.shape"
+# Of a raw table: the columns that feeds refuse, whose values are gone.
+REFUSED_PROPERTY = "ronghe.refused"
 
 Level = Literal["minor", "major"]
 # What is said of a column of a raw table that the feed's contract refuses since the table was written.
@@ -71,17 +73,28 @@ def shape_of(table: Table) -> Shape:
     return Shape(table.zone, columns, table.primary_key)
 
 
-def recorded_shape(properties: Mapping[str, str], columns: Mapping[str, tuple[str, bool]], zone: str) -> Shape:
+def recorded_shape(
+    properties: Mapping[str, str],
+    columns: Mapping[str, tuple[str, bool]],
+    zone: str,
+    refused: frozenset[str] = frozenset(),
+) -> Shape:
     """Return the shape a table of the lake has.
 
     Args:
         properties: the table's properties; the shape is among them unless an older Ronghe made the table.
         columns: type and whether a value is required, by name, as the table's own schema says.
         zone: the half of the lake the table was found in.
+        refused: columns of a raw table that feeds refuse. One that was delivered no longer before it was refused is
+            in the table still, and in no recorded shape.
     """
     if kept := properties.get(SHAPE_PROPERTY):
         found: dict[str, Any] = json.loads(kept)
         own = {name: ColumnShape(**values) for name, values in found["columns"].items()}
+        # A table of a Ronghe that kept no list has lost them already.
+        gone = json.loads(properties[REFUSED_PROPERTY]) if REFUSED_PROPERTY in properties else refused
+        for name in (refused & columns.keys()) - own.keys() - set(gone):
+            own[name] = ColumnShape(columns[name][0], required=False)
         return Shape(found["zone"], own, tuple(found["primary_key"]))
     return Shape(properties.get("ronghe.zone", zone), {n: ColumnShape(t.upper(), r) for n, (t, r) in columns.items()})
 

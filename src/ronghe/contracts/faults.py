@@ -253,5 +253,8 @@ def _expectation_faults(found: "Catalogue") -> Iterator[str]:
         if name not in found.tables:
             yield f"expectations: there is no table {name!r}"
             continue
+        for check in checks:
+            for column in (column for column in check.columns if column not in found.tables[name].column_names):
+                yield f"expectations of {name}: {check.expectation} asks {column!r}, which is no column of it"
         derived = contract_expectations(found.tables[name], found.codesets)
         yield from (f"expectations of {name}: the contract says {o} already" for o in overlap(checks, derived))

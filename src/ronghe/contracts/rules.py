@@ -5,6 +5,7 @@ written once, in the contract.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ronghe.contracts.checks import CHECKS, quoted
 from ronghe.contracts.codeset import CodeSet
@@ -69,7 +70,11 @@ def limits(column: Column) -> str | None:
         (f"length({name})", ">=", options.min_length),
         (f"length({name})", "<=", options.max_length),
     ]
-    parts = [f"{what} {sign} {bound:g}" for what, sign, bound in bounds if bound is not None]
+    # Every digit of it, and no exponent: Great Expectations compares with the bound as it is declared.
+    exact = (
+        (what, sign, format(Decimal(str(bound)).normalize(), "f")) for what, sign, bound in bounds if bound is not None
+    )
+    parts = [" ".join(part) for part in exact]
     return " AND ".join(parts) or None
 
 

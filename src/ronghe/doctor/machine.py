@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from ronghe import engine, jars, stores
+from ronghe import engine, jars, sessions, stores
 from ronghe.doctor.findings import Finding, well, wrong
 from ronghe.home import Home
 from ronghe.orchestration import service
@@ -27,6 +27,8 @@ _FREE_BYTES = 2 * _GIB
 # What Airflow and its tasks need beside the engine.
 _BESIDE_BYTES = 2 * _GIB
 _UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+# How long a server that somebody else started may take to show what it is.
+_HANDSHAKE_SECONDS = 5.0
 
 
 def findings(home: Home) -> Iterator[Finding]:
@@ -126,12 +128,16 @@ def _keys(home: Home) -> Iterator[Finding]:
 
 
 def _services(home: Home) -> Iterator[Finding]:
-    """Look at each service: alive and answering, dead beside a state file, or a stranger at its port."""
+    """Look at each service: alive and answering, dead beside a state file, or a stranger at its port.
+
+    What `ronghe serve` runs in the foreground, as containers do, has no state file: it is known by its answer.
+    """
     ports = {
         "engine": int(os.environ.get("RONGHE_ENGINE_PORT", "15002")),
         "airflow": service.port(),
         "sources": serve.port(),
     }
+    served = set[str]()
     for name, port in ports.items():
         path, check = home.service / f"{name}.json", f"service: {name}"
         running = load_state(path)
@@ -141,14 +147,26 @@ def _services(home: Home) -> Iterator[Finding]:
             yield wrong(check, f"runs as process {running.pid} and does not answer", "Run `ronghe down`, `ronghe up`.")
         elif path.exists():
             yield wrong(check, "is dead, and its state file is left", "Run `ronghe up`, or `ronghe down` to forget it.")
+        elif _is_served(name, port):
+            served.add(name)
+            yield well(check, f"answers at port {port}, and runs in the foreground")
         elif listening("127.0.0.1", port):
             variable = f"RONGHE_{name.upper()}_PORT"
             yield wrong(check, f"another program listens at port {port}", f"End it, or set {variable} to a free port.")
         else:
             yield well(check, f"is down; port {port} is free")
-    if engine.state(home) is None and _leased(home):
+    if engine.state(home) is None and "engine" not in served and _leased(home):
         mend = "End the other engine, or set RONGHE_HOME to another folder."
         yield wrong("service: lease", "another engine holds the lake", mend)
+
+
+def _is_served(name: str, port: int) -> bool:
+    """Say whether what listens at a port is the service that belongs there, whoever started it."""
+    if not listening("127.0.0.1", port):
+        return False
+    if name == "engine":
+        return sessions.answers(f"sc://localhost:{port}", _HANDSHAKE_SECONDS)
+    return name == "airflow" and service.is_well(port)
 
 
 def _leased(home: Home) -> bool:

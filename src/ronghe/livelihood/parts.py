@@ -1,7 +1,7 @@
 """Marts are built part by part, a day or a month: which parts are due, and the trail of what was shown."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -85,6 +85,23 @@ def due_parts(
         for part, content in sorted(behind.items())
         if part in asked and (gone_whole or digest(len(built[part]), content) not in built[part])
     }
+
+
+def touched(rows: DataFrame, thing: Sequence[str], part_column: str) -> DataFrame:
+    """Return which deliveries bear on which part where a thing counts in one part, and its states may say several.
+
+    A later state may move it, or change what counts of it where an earlier one has put it.
+
+    Args:
+        rows: states, with `delivery_id`.
+        thing: the columns that identify what the states are of.
+        part_column: the part that each state says.
+
+    Returns:
+        Rows of `part_column` and `delivery_id`.
+    """
+    said = rows.select(*thing, part_column).distinct()
+    return rows.select(*thing, "delivery_id").join(said, list(thing)).select(part_column, "delivery_id")
 
 
 def _parts(mart: Mart, rows: DataFrame | None) -> list[str]:

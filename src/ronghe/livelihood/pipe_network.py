@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from ronghe.livelihood.divisions import in_current_divisions
 
-_INCIDENT = ("source_code", "incident_code")
+INCIDENT = ("source_code", "incident_code")
 _CELL = ("source_code", "division_code", "asset_kind_code")
 _SEVERITIES = ("minor", "major", "serious", "extreme")
 
@@ -24,19 +24,6 @@ def dated(states: DataFrame, clocks: Mapping[str, str]) -> DataFrame:
     """
     zone = F.coalesce(*(F.when(F.col("source_code") == source, F.lit(zone)) for source, zone in clocks.items()))
     return states.withColumn("event_date", F.from_utc_timestamp("occurred_at", zone).cast("date"))
-
-
-def touched(states: DataFrame) -> DataFrame:
-    """Return which deliveries bear on which day: a later state may move an incident to another day.
-
-    Args:
-        states: rows with `event_date`, as `dated` gives them.
-
-    Returns:
-        Rows of `event_date` and `delivery_id`.
-    """
-    days = states.select(*_INCIDENT, "event_date").distinct()
-    return states.select(*_INCIDENT, "delivery_id").join(days, list(_INCIDENT)).select("event_date", "delivery_id")
 
 
 def network(assets: DataFrame) -> DataFrame:
@@ -87,7 +74,7 @@ def _standing(states: DataFrame) -> DataFrame:
     """Return each incident as it was published last."""
     last = F.struct("published_date", "delivery_id", "record_number")
     state = F.struct("event_date", "division_code", "asset_kind_code", "severity_code", "occurred_at", "ended_at")
-    return states.groupBy(*_INCIDENT).agg(F.max_by(state, last).alias("last")).select("source_code", "last.*")
+    return states.groupBy(*INCIDENT).agg(F.max_by(state, last).alias("last")).select("source_code", "last.*")
 
 
 def _counted(incidents: DataFrame) -> DataFrame:

@@ -11,6 +11,7 @@ _TELLABLE = (
     f"(count(hours_to_answer) = 0 OR {_ANSWERED} >= {MINIMUM_COUNT})"
     f" AND (count(hours_to_answer) = count(*) OR {_OPEN} >= {MINIMUM_COUNT})"
 )
+REQUEST = ("source_code", "request_number")
 MEASURES = {
     "request_count": "count(*)",
     "answered_count": f"CASE WHEN {_TELLABLE} THEN count(hours_to_answer) END",
@@ -32,7 +33,7 @@ def contributions(requests: DataFrame) -> DataFrame:
     """
     order = F.struct("updated_at", "delivery_id", "record_number")
     state = F.struct("division_code", "request_topic_code", "received_at", "answered_at")
-    standing = requests.groupBy("source_code", "request_number").agg(
+    standing = requests.groupBy(*REQUEST).agg(
         F.min_by(F.struct("received_date", "requester_token"), order).alias("first"),
         F.max_by(state, order).alias("last"),
     )

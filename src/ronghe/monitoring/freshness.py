@@ -1,13 +1,14 @@
-"""Freshness: how new each feed is, measured by the night's own day and by no clock.
+"""Freshness: how new each feed is, measured by the night's own day.
 
-The night is for the newest business day that was accepted of any feed. A feed is late when a delivery that its declared
+The night is for the newest business day that was accepted of any feed; a day to come is not believed, for one folder
+with a wrong name would make every other feed late by years. A feed is late when a delivery that its declared
 frequency makes due by that day was not accepted: a daily feed by one day is one whose newest day is the day before.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from ronghe.contracts import Feed
@@ -68,7 +69,12 @@ def feed_states(lake: Lake) -> list[FeedState]:
         accepted[row["feed_id"]].append(row)
     declared = lake.catalogue.feeds
     days = [row["business_date"] for feed_id in declared for row in accepted[feed_id]]
-    return [_state(feed, accepted[feed.id], max(days)) for feed in declared.values()] if days else []
+    if not days:
+        return []
+    # East of Greenwich tomorrow has begun.
+    begun = datetime.now(UTC).date() + timedelta(1)
+    night = max((day for day in days if day <= begun), default=max(days))
+    return [_state(feed, accepted[feed.id], night) for feed in declared.values()]
 
 
 def _state(feed: Feed, rows: Iterable[dict[str, Any]], night: date) -> FeedState:

@@ -3,17 +3,8 @@
     ronghe.prom                   feeds, tables, releases; written at the beginning and the end of the night
     ronghe_job_<job>.prom         the last run of a job
 
-| metric | labels | meaning |
-|---|---|---|
-| ronghe_feed_records | feed, fate | records of accepted deliveries: accepted, quarantined |
-| ronghe_feed_deliveries | feed | deliveries accepted |
-| ronghe_feed_newest_day_seconds | feed | newest accepted business day, as the instant it begins (UTC) |
-| ronghe_feed_late_days | feed | days by which a delivery is overdue on the night's day |
-| ronghe_table_rows, ronghe_table_version | table | from the table's log |
-| ronghe_release_number, ronghe_release_time_seconds | extract | the release that is up, and when it went up |
-| ronghe_job_seconds, ronghe_job_ok, ronghe_job_end_time_seconds | job, feed | the last run of a job |
-
-An age is `time() - ..._seconds`, so that it grows while nothing runs.
+Names, labels and meanings stand in docs/monitoring.md. An age is `time() - ..._seconds`, so that it grows while nothing
+runs.
 """
 
 import re

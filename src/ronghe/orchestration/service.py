@@ -161,7 +161,7 @@ def is_whole(running: ServiceState) -> bool:
     report counts if it is younger than the youngest of them.
     """
     servers = children(running.pid)
-    return len(servers) >= len(SERVERS) and _is_well(running.port, max(began(server.pid) for server in servers))
+    return len(servers) >= len(SERVERS) and is_well(running.port, max(began(server.pid) for server in servers))
 
 
 def _heals(running: ServiceState) -> bool:
@@ -232,14 +232,14 @@ def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise AirflowError(f"Airflow ended at its start. Its log is {home.logs / 'airflow.log'}.")
-        if _is_well(port()):
+        if is_well(port()):
             return
         time.sleep(0.5)
     down(home)
     raise AirflowError(f"Airflow did not come up within {_START_SECONDS} s. Its log is {home.logs / 'airflow.log'}.")
 
 
-def _is_well(at: int, since: float = 0.0) -> bool:
+def is_well(at: int, since: float = 0.0) -> bool:
     """Say whether the database and the three that work in the background report that they are well.
 
     Args:

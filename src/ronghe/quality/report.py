@@ -26,6 +26,7 @@ from ronghe.quality.words import in_words
 LEAST_SHOWN = 10
 # The newest so many deliveries or judgements make a trend.
 TREND_LENGTH = 30
+_FATES = ("accepted", "deduplicated", "quarantined")
 LAYERS = {"std": ("Standard", "标准层"), "safe": ("Safe", "脱敏层"), "mart": ("Marts", "集市层")}
 
 
@@ -107,12 +108,12 @@ class Held:
 
 
 def coarse(count: int) -> str:
-    """Return a count of the restricted half to two digits; small ones are not told apart."""
+    """Return a count of the restricted half to two digits, or to tens; small ones are not told apart."""
     if count == 0:
         return "0"
     if count < LEAST_SHOWN:
         return f"under {LEAST_SHOWN}"
-    size = 10 ** (int(math.log10(count)) - 1)
+    size = max(LEAST_SHOWN, 10 ** (int(math.log10(count)) - 1))
     return f"≈ {round(count / size) * size:,}"
 
 
@@ -172,16 +173,19 @@ def _scope(scope: str, days: dict[str, date]) -> str:
 def _line(table: Table, check: Expectation, row: dict[str, Any] | None) -> Line:
     if row is None:
         return Line(check, in_words(check), "new", "", "", "")
-    count = coarse if table.zone == "restricted" else _exact
-    rows, broken = row["element_count"], row["unexpected_count"]
-    share = f" ({percent(row['unexpected_pct'])})" if broken and row["unexpected_pct"] is not None else ""
+    restricted = table.zone == "restricted"
+    count = coarse if restricted else _exact
+    rows, broken, pct = row["element_count"], row["unexpected_count"], row["unexpected_pct"]
+    # A share of few rows would tell how many they are.
+    told = broken and pct is not None and not (restricted and broken < LEAST_SHOWN)
+    share = f" ({percent(pct)})" if told else ""
     return Line(
         check=check,
         words=in_words(check),
         outcome="passed" if row["is_success"] else check.severity,
         rows="" if rows is None else count(rows),
         broken="" if broken is None else count(broken) + share,
-        observed=_observed(check, row["observed_number"], table),
+        observed=_observed(check, row["observed_number"], table, rows),
     )
 
 
@@ -189,10 +193,13 @@ def _exact(count: int) -> str:
     return f"{count:,}"
 
 
-def _observed(check: Expectation, value: float | None, table: Table) -> str:
+def _observed(check: Expectation, value: float | None, table: Table, rows: int | None) -> str:
     if value is None:
         return ""
     if "Proportion" in check.expectation:
+        few = min(value, 1 - value) * (rows or 0)
+        if table.zone == "restricted" and 0 < few < LEAST_SHOWN:
+            return f"all but under {LEAST_SHOWN}" if value > 0.5 else f"under {LEAST_SHOWN}"
         return percent(100 * value)
     if "Count" in check.expectation:
         return coarse(int(value)) if table.zone == "restricted" else _exact(int(value))
@@ -204,25 +211,31 @@ def _delivery_trend(events: Iterable[dict[str, Any]]) -> tuple[Point, ...]:
     days: dict[date, Counter[str]] = defaultdict(Counter)
     for row in last_events(events).values():
         if row["event_code"] in (*ACCEPTED, "stopped"):
-            names = ("accepted_count", "deduplicated_count", "quarantined_count")
-            days[row["business_date"]].update({name: row[name] or 0 for name in names})
+            days[row["business_date"]].update({name: row[name] or 0 for fate in _FATES if (name := f"{fate}_count")})
             days[row["business_date"]]["stopped"] += row["event_code"] == "stopped"
     newest = sorted(days.items())[-TREND_LENGTH:]
-    shares = {day: 100 * c["quarantined_count"] / max(_records(c), 1) for day, c in newest}
+    shares = {day: _share_held(counts) for day, counts in newest}
     highest = max((*shares.values(), 1.0))
     return tuple(
         Point(
             label=day.isoformat(),
             outcome="stop" if counts["stopped"] else "passed",
             height=round(shares[day] / highest, 3),
-            said=percent(shares[day]) + (", a delivery was stopped" if counts["stopped"] else ""),
+            said=_said(counts) + (", a delivery was stopped" if counts["stopped"] else ""),
         )
         for day, counts in newest
     )
 
 
-def _records(counts: Counter[str]) -> int:
-    return counts["accepted_count"] + counts["deduplicated_count"] + counts["quarantined_count"]
+def _share_held(counts: Counter[str]) -> float:
+    """Return the percentage of records in quarantine; a share of few records would tell how many they are."""
+    held, records = counts["quarantined_count"], sum(counts[f"{fate}_count"] for fate in _FATES)
+    return 100 * held / records if held >= LEAST_SHOWN else 0.0
+
+
+def _said(counts: Counter[str]) -> str:
+    held = counts["quarantined_count"]
+    return f"under {LEAST_SHOWN} records" if 0 < held < LEAST_SHOWN else percent(_share_held(counts))
 
 
 def _judgement_trend(rows: list[dict[str, Any]]) -> tuple[Point, ...]:

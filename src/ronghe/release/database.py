@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -66,14 +66,14 @@ def load(url: str, extract: Extract, catalogue: Catalogue, package: Path, releas
         items = {_table(metadata, item, catalogue): item for item in extract.tables}
         try:
             with engine.begin() as connection:
-                if _loaded(connection, marker) == release_id:
+                if _loaded(connection, marker, extract) == release_id:
                     return False
                 _prepare(connection, metadata, marker)
                 crash_point(f"release.{extract.id}:emptied")
                 # Tables that others refer to come first.
                 for target in (table for table in metadata.sorted_tables if table in items):
                     _fill(connection, target, extract, items[target], catalogue, package)
-                connection.execute(marker.delete())
+                connection.execute(marker.delete().where(marker.c.extract_id == extract.id))
                 loaded = {"extract_id": extract.id, "release_id": release_id, "loaded_at": datetime.now(UTC)}
                 connection.execute(marker.insert(), loaded)
                 crash_point(f"release.{extract.id}:filled")
@@ -192,31 +192,66 @@ def _comment(column: Column) -> str:
     return f"{column.description}{unit}"
 
 
-def _loaded(connection: sa.Connection, marker: sa.Table) -> str | None:
-    """Return the release the tables hold, none before the first load."""
+def _loaded(connection: sa.Connection, marker: sa.Table, extract: Extract) -> str | None:
+    """Return the release of an extract that the tables hold, none before the first load."""
     if not sa.inspect(connection).has_table(marker.name, schema=marker.schema):
         return None
-    return connection.scalar(sa.select(marker.c.release_id))
+    return connection.scalar(sa.select(marker.c.release_id).where(marker.c.extract_id == extract.id))
 
 
 def _prepare(connection: sa.Connection, metadata: sa.MetaData, marker: sa.Table) -> None:
-    """Make the tables, empty. One whose columns are still the contract's is emptied and keeps its rights and views."""
+    """Make the tables, empty. One that is still as the contract says is emptied and keeps its rights and views.
+
+    One that is not is made anew, and so is what refers to it.
+    """
     if metadata.schema:
         connection.execute(sa.schema.CreateSchema(metadata.schema, if_not_exists=True))
     inspector = sa.inspect(connection)
-    for table in reversed([t for t in metadata.sorted_tables if t is not marker]):
-        if not inspector.has_table(table.name, schema=table.schema):
-            continue
-        if _columns(inspector, table) == [(c.name, _said(c.type, connection.dialect)) for c in table.columns]:
-            connection.execute(table.delete())
-        else:
+    # Those that others refer to come first.
+    there = [t for t in metadata.sorted_tables if t is not marker and inspector.has_table(t.name, schema=t.schema)]
+    stale = set[str]()
+    for table in there:
+        found = _form_there(inspector, table)
+        if found != _form_declared(table, connection.dialect) or {other for _, other in found.references} & stale:
+            stale.add(table.name)
+    for table in reversed(there):
+        if table.name in stale:
             table.drop(connection)
+        else:
+            connection.execute(table.delete())
     metadata.create_all(connection)
 
 
-def _columns(inspector: sa.Inspector, table: sa.Table) -> list[tuple[str, str]]:
-    found = inspector.get_columns(table.name, schema=table.schema)
-    return [(c["name"], _said(c["type"], inspector.dialect)) for c in found]
+class _Form(NamedTuple):
+    """What makes a table of a database another one: columns by name, type and whether they may be empty, and keys."""
+
+    columns: tuple[tuple[str, str, bool], ...]
+    primary_key: frozenset[str]
+    unique: frozenset[frozenset[str]]
+    references: frozenset[tuple[frozenset[str], str]]
+
+
+def _form_there(inspector: sa.Inspector, table: sa.Table) -> _Form:
+    where: dict[str, Any] = {"table_name": table.name, "schema": table.schema}
+    return _Form(
+        tuple((c["name"], _said(c["type"], inspector.dialect), c["nullable"]) for c in inspector.get_columns(**where)),
+        frozenset(inspector.get_pk_constraint(**where)["constrained_columns"]),
+        frozenset(frozenset(key["column_names"]) for key in inspector.get_unique_constraints(**where)),
+        frozenset(
+            (frozenset(key["constrained_columns"]), key["referred_table"])
+            for key in inspector.get_foreign_keys(**where)
+        ),
+    )
+
+
+def _form_declared(table: sa.Table, dialect: sa.Dialect) -> _Form:
+    unique = (c for c in table.constraints if isinstance(c, sa.UniqueConstraint))
+    return _Form(
+        tuple((c.name, _said(c.type, dialect), bool(c.nullable)) for c in table.columns),
+        frozenset(table.primary_key.columns.keys()),
+        frozenset(frozenset(constraint.columns.keys()) for constraint in unique),
+        frozenset((frozenset(k.column_keys), k.referred_table.name) for k in table.foreign_key_constraints),
+    )
 
 
 def _said(kind: Any, dialect: sa.Dialect) -> str:

@@ -169,7 +169,10 @@ def read_file(path: Path, kind: Format, schema: pa.Schema) -> pa.RecordBatchRead
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    batches = (_restored(batch, schema) for batch in pcsv.open_csv(path, convert_options=options))
+    # A text may hold the end of a line, where a block of the file may end too.
+    parsing = pcsv.ParseOptions(newlines_in_values=True)
+    rows = pcsv.open_csv(path, parse_options=parsing, convert_options=options)
+    batches = (_restored(batch, schema) for batch in rows)
     return pa.RecordBatchReader.from_batches(schema, batches)
 
 

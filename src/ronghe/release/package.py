@@ -20,7 +20,7 @@ from typing import Any
 from ronghe.contracts import Extract
 from ronghe.contracts.ddl import schema_ddl
 from ronghe.crash import crash_point
-from ronghe.job import DataStopped
+from ronghe.job import DataStopped, JobFailed
 from ronghe.lake import Lake, Snapshot, code_version, digest
 from ronghe.locks import holding
 from ronghe.release.audit import audit, file_faults
@@ -29,6 +29,8 @@ from ronghe.release.files import arrow_schema, file_facts, sorted_groups, write_
 
 TABLE = "meta.release"
 _STAGING = ".staging-"
+# A hint beside the packages: the release that is up, and another basis that gives it too.
+_EQUAL = ".equal.json"
 
 Row = dict[str, Any]
 
@@ -76,19 +78,23 @@ def basis_of(lake: Lake, extract: Extract) -> str:
     return digest(declared, states, code_version("release", "contracts"))
 
 
-def release_extract(lake: Lake, extract: Extract, record: Callable[[Lake, Row], None]) -> str | None:
+def release_extract(
+    lake: Lake, extract: Extract, record: Callable[[Lake, Row], None], judged: str | None = None
+) -> str | None:
     """Bring an extract's release up to its tables.
 
     Args:
         lake: read; its home holds the packages.
         extract: what to release; its tables exist.
         record: adds a row to `meta.release` in one commit: this is the moment the release goes up.
+        judged: the basis (`basis_of`) that was found sound, nothing else goes up; by default that of now.
 
     Returns:
         The id of the release that went up, none where the one that is up is as the tables are.
 
     Raises:
         ReleaseHeldBack: the package does not pass its audit; names what is wrong. The last release stays up.
+        JobFailed: a table was written since it was judged.
     """
     folder = lake.home.releases / extract.id
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,14 +102,19 @@ def release_extract(lake: Lake, extract: Extract, record: Callable[[Lake, Row], 
     with holding(lake.home.service / f"release.{extract.id}.lock"):
         for left in folder.glob(f"{_STAGING}*"):
             shutil.rmtree(left)
-        past, basis = releases(lake, extract.id), basis_of(lake, extract)
-        if past and past[-1]["basis"] == basis and (folder / past[-1]["release_id"]).is_dir():
+        past, basis = releases(lake, extract.id), judged or basis_of(lake, extract)
+        if past and _is_made_from(folder, past[-1], basis) and (folder / past[-1]["release_id"]).is_dir():
             _point(folder, past[-1])
             return None
         staged = stage(lake, extract, basis)
         try:
+            if basis_of(lake, extract) != basis:
+                raise JobFailed(
+                    f"tables of {extract.id} were written while it was judged and staged. Run the job again."
+                )
             if past and past[-1]["release_id"] == staged.release_id and (folder / staged.release_id).is_dir():
                 _point(folder, past[-1])
+                _note_equal(folder, past[-1], basis)
                 return None
             if faults := audit(extract, lake.catalogue, staged.folder, staged.manifest, staged.snapshots):
                 raise ReleaseHeldBack(
@@ -114,6 +125,29 @@ def release_extract(lake: Lake, extract: Extract, record: Callable[[Lake, Row], 
         finally:
             shutil.rmtree(staged.folder, ignore_errors=True)
     return staged.release_id
+
+
+def is_current(lake: Lake, extract: Extract, release: Row) -> bool:
+    """Say whether a release is what the extract's tables and declarations would give now."""
+    return _is_made_from(lake.home.releases / extract.id, release, basis_of(lake, extract))
+
+
+def _is_made_from(folder: Path, release: Row, basis: str) -> bool:
+    return basis == release["basis"] or [release["release_id"], basis] == _noted(folder)
+
+
+def _noted(folder: Path) -> list[str] | None:
+    try:
+        return list(json.loads((folder / _EQUAL).read_text("utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _note_equal(folder: Path, release: Row, basis: str) -> None:
+    """Keep from what else a release would be made just as it is, so that it is not staged again to find that out."""
+    beside = folder / f"{_EQUAL}.tmp"
+    beside.write_text(json.dumps([release["release_id"], basis]), "utf-8")
+    beside.replace(folder / _EQUAL)
 
 
 def stage(lake: Lake, extract: Extract, basis: str) -> Staged:

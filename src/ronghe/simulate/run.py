@@ -75,10 +75,8 @@ def simulate(
         truth: folder of the truth (deliveries, defects, identifiers, organisations, places, summary).
         upstream: folder of the sources' own systems, which are asked (a database, what an API serves); by default
             `upstream` beside the truth.
-        scale: 1 gives about 430,000 swipes, 60,000 contributions, 32,000 pipe segments, 10,000 registrations, 6,000
-            schools and 6,000 pipe incidents in 28 days.
-        scale: 1 gives about 430,000 swipes, 60,000 contributions, 10,000 registrations, 100,000 network events and
-            80,000 scanned hosts in 28 days.
+        scale: 1 gives about 430,000 swipes, 100,000 network events, 80,000 scanned hosts, 60,000 contributions, 32,000
+            pipe segments, 10,000 registrations, 6,000 schools and 6,000 pipe incidents in 28 days.
         seed: any number from 0; every feed draws from streams of its own below it.
         days: number of days. Events, weekly snapshots and defects grow with it; the stock of a register does not.
         last_day: business date of the last day.

@@ -120,8 +120,12 @@ def connect(home: Home) -> None:
         if (home.upstream / "api" / f"{path}.jsonl").exists():
             urls[transport.connection] = f"http://{HOST}:{port()}"
     known = declared(home)
-    ours = (f"http://{HOST}:", f"sqlite:///{home.upstream}")
-    declare(home, {name: url for name, url in urls.items() if known.get(name, url).startswith(ours)})
+    declare(home, {name: url for name, url in urls.items() if name not in known or _is_ours(home, name, known[name])})
+
+
+def _is_ours(home: Home, name: str, url: str) -> bool:
+    """Say whether an address leads to a simulated source, of this home or of the place it was moved from."""
+    return url.startswith(f"http://{HOST}:") or url.endswith(f"/{home.upstream.name}/{name}.sqlite")
 
 
 def port() -> int:

@@ -1,10 +1,9 @@
 """Columns of free text: each distinct text is analysed once, and not again in later nights."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
+from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 from ronghe.contracts import Catalogue
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.policy import TextPolicy
-from ronghe.lake import Lake, digest
+from ronghe.lake import Lake, code_version, digest
 from ronghe.privacy.keyed_hash import hmac_sha256, key_frame
 from ronghe.privacy.keys import KeyStore
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 MEMORY: Final = "meta.text_treatment"
 KEY_ID: Final = "purpose-text_treatment"
+# What finds and treats beside our own code: another one of them may find more.
+_LIBRARIES: Final = ("presidio-analyzer", "presidio-anonymizer", "python-stdnum", "lac")
 _TREATED: Final = "original string, treated_text string, entity_counts string"
 _ARROW: Final = pa.schema([(name, pa.string()) for name in ("original", "treated_text", "entity_counts")])
 
@@ -133,13 +134,11 @@ def _beside(frame: DataFrame, columns: Sequence[str], treated: DataFrame, suffix
 
 
 def treatment_version(policy: TextPolicy) -> str:
-    """Return a digest of a policy and of the code that follows it: under another one texts are analysed anew."""
+    """Return a digest of a policy and of all code that follows it: under another one texts are analysed anew."""
     return digest(policy.fingerprint(), _code())
 
 
 @cache
 def _code() -> str:
-    content = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        content.update(path.read_bytes())
-    return content.hexdigest()
+    """Return a digest of our rooms that find and treat, and of the libraries they ask."""
+    return digest(code_version("privacy", "contracts"), [(name, version_of(name)) for name in _LIBRARIES])

@@ -1,0 +1,57 @@
+"""What a table's log says of it when Delta has cleaned away the write that made the rows."""
+
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from ronghe.contracts import catalogue
+from ronghe.home import Home
+from ronghe.lake import Lake
+from ronghe.remedies import TableDamaged
+from tests.open_tables import PLACE, write
+
+NAME = "safe.place"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    home = Home(tmp_path).make()
+    write(home, NAME, [PLACE])
+    return Lake(home, catalogue())
+
+
+def maintained(lake: Lake, times: int) -> None:
+    """Commit what changes no row, then clean the log behind it as Delta does."""
+    table = DeltaTable(lake.path(NAME))
+    for number in range(times):
+        table.alter.set_table_properties({"ronghe.test": str(number)}, raise_if_not_exists=False)
+    table.create_checkpoint()
+    for commit in sorted((Path(lake.path(NAME)) / "_delta_log").glob("*.json"))[:-1]:
+        commit.unlink()
+
+
+def test_maintenance_makes_a_table_no_newer(lake: Lake) -> None:
+    before = lake.version(NAME), lake.state(NAME)
+    DeltaTable(lake.path(NAME)).alter.set_table_properties({"ronghe.test": "1"}, raise_if_not_exists=False)
+    assert (lake.version(NAME), lake.state(NAME)) == before
+
+
+def test_a_cleaned_log_leaves_a_version_and_no_two_states_alike(lake: Lake) -> None:
+    first = lake.state(NAME)
+    maintained(lake, 3)
+    second = lake.state(NAME)
+    assert lake.version(NAME) == lake.snapshot(NAME).version == 3
+    write(lake.home, NAME, [PLACE, {**PLACE, "place_id": "plc_2"}])
+    third = lake.state(NAME)
+    maintained(lake, 3)
+    assert len({first, second, third, lake.state(NAME)}) == 4
+
+
+def test_a_log_without_a_commit_is_damaged_and_not_missing(lake: Lake) -> None:
+    log = Path(lake.path(NAME)) / "_delta_log"
+    (log / f"{0:020}.crc").touch()
+    for commit in log.glob("*.json"):
+        commit.unlink()
+    with pytest.raises(TableDamaged, match="its log has no commit"):
+        lake.rows(NAME)
