@@ -141,7 +141,9 @@ def _page(found: Catalogue, table: Table, rows: list[dict[str, Any]], ledger: li
     results = {row["check_id"]: row for row in rows if row["state"] == latest}
     feeds = {feed.id for feed in found.feeds.values() if feed.target == table.id}
     events = [row for row in ledger if row["feed_id"] in feeds]
-    lines = tuple(_line(table, check, results.get(check.check_id)) for check in found.expectations(table.id))
+    # Great Expectations does not say of a measure how many rows it is of.
+    size = max((row["element_count"] or 0 for row in results.values()), default=0)
+    lines = tuple(_line(table, check, results.get(check.check_id), size) for check in found.expectations(table.id))
     one = next(iter(results.values()), None)
     return Page(
         table=table,
@@ -170,7 +172,7 @@ def _scope(scope: str, days: dict[str, date]) -> str:
     return f"{count} of {covered[0]}" + (f" … {covered[-1]}" if covered[0] != covered[-1] else "")
 
 
-def _line(table: Table, check: Expectation, row: dict[str, Any] | None) -> Line:
+def _line(table: Table, check: Expectation, row: dict[str, Any] | None, size: int) -> Line:
     if row is None:
         return Line(check, in_words(check), "new", "", "", "")
     restricted = table.zone == "restricted"
@@ -185,7 +187,7 @@ def _line(table: Table, check: Expectation, row: dict[str, Any] | None) -> Line:
         outcome="passed" if row["is_success"] else check.severity,
         rows="" if rows is None else count(rows),
         broken="" if broken is None else count(broken) + share,
-        observed=_observed(check, row["observed_number"], table, rows),
+        observed=_observed(check, row["observed_number"], table, size),
     )
 
 
@@ -193,11 +195,11 @@ def _exact(count: int) -> str:
     return f"{count:,}"
 
 
-def _observed(check: Expectation, value: float | None, table: Table, rows: int | None) -> str:
+def _observed(check: Expectation, value: float | None, table: Table, size: int) -> str:
     if value is None:
         return ""
     if "Proportion" in check.expectation:
-        few = min(value, 1 - value) * (rows or 0)
+        few = min(value, 1 - value) * size
         if table.zone == "restricted" and 0 < few < LEAST_SHOWN:
             return f"all but under {LEAST_SHOWN}" if value > 0.5 else f"under {LEAST_SHOWN}"
         return percent(100 * value)
