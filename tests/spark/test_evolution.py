@@ -124,6 +124,10 @@ def test_limits_follow_the_contract_if_the_rows_keep_them(home: Home, spark: Spa
     wider = changed("longitude", options=wide.model_copy(update={"maximum": 200})).table(NAME)
     lake = write(home, spark, declared(wider, "1.2.0"), "far", longitude=190.0)
     assert lake.size(NAME)[0] == 2
+    # Delta keeps a constraint that was added in other words than one the table was made with.
+    before = DeltaTable(lake.path(NAME)).version()
+    assert lake.evolve(NAME) == ()
+    assert DeltaTable(lake.path(NAME)).version() == before, "the same limit was set again"
 
 
 def test_a_lake_of_an_older_ronghe_is_brought_up_and_a_newer_one_refused(home: Home, spark: SparkSession) -> None:

@@ -52,6 +52,17 @@ def limits(table: Table) -> dict[str, str]:
     return {f"delta.constraints.{name.lower()}": check for name, check in checks.items()}
 
 
+def test_a_limit_is_the_same_however_delta_spaces_it() -> None:
+    table, codesets = catalogue().table("meta.delivery"), catalogue().codesets
+    spaced = {
+        name: check.replace("(", "( ").replace(")", " )").replace(",", " ,") for name, check in limits(table).items()
+    }
+    assert spaced != limits(table)
+    assert new_checks(table, codesets, spaced) == {}
+    other = {name: check.replace("'accepted'", "'accept ed'") for name, check in spaced.items()}
+    assert set(new_checks(table, codesets, other)) == {"event_code_codes"}
+
+
 def record(contract: Contract) -> dict[str, Any]:
     found: dict[str, Any] = contract["schema"][0]
     return found

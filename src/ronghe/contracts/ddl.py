@@ -1,6 +1,7 @@
 """Tables as Spark SQL: schema, comments and constraints, compiled from the contract."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 
 from ronghe.contracts.checks import quoted
@@ -16,6 +17,7 @@ from ronghe.contracts.table import Column, Table, Treatment
 _REFUSED_SIGNS = str.maketrans(dict.fromkeys(" ,;{}()\n\t=.", "_"))
 
 _CONSTRAINT = "delta.constraints."
+_QUOTED_OR_SPACE = re.compile(r"('(?:[^'\\]|\\.)*'|`[^`]*`)|\s+", re.DOTALL)
 
 # What says where a record came from, and the grades of values that may stand in a table's log.
 _POSITION, _TOLD_IN_LOGS = ("delivery_id", "record_number"), ("L1", "L2")
@@ -178,8 +180,8 @@ def evolve_table(
         for c in table.columns
         if not c.required and columns.get(c.name, ("", False))[1]
     ]
-    declared, kept = constraints(table, codesets), _kept_checks(properties)
-    stale = [name for name, check in kept.items() if {n.lower(): c for n, c in declared.items()}.get(name) != check]
+    declared = {name.lower(): _bare(check) for name, check in constraints(table, codesets).items()}
+    stale = [name for name, check in _kept_checks(properties).items() if declared.get(name) != check]
     found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
     new = new_checks(table, codesets, properties)
     found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in new.items()]
@@ -192,12 +194,17 @@ def evolve_table(
 def new_checks(table: Table, codesets: dict[str, CodeSet], properties: Mapping[str, str]) -> dict[str, str]:
     """Return the constraints of a contract that a table does not have, or has otherwise."""
     kept = _kept_checks(properties)
-    return {name: check for name, check in constraints(table, codesets).items() if kept.get(name.lower()) != check}
+    return {n: check for n, check in constraints(table, codesets).items() if kept.get(n.lower()) != _bare(check)}
 
 
 def _kept_checks(properties: Mapping[str, str]) -> dict[str, str]:
-    """Return a table's constraints; Delta keeps their names in lower case."""
-    return {k.removeprefix(_CONSTRAINT): v for k, v in properties.items() if k.startswith(_CONSTRAINT)}
+    """Return a table's constraints without their spaces; Delta keeps their names in lower case."""
+    return {k.removeprefix(_CONSTRAINT): _bare(v) for k, v in properties.items() if k.startswith(_CONSTRAINT)}
+
+
+def _bare(check: str) -> str:
+    """Return a check without the spaces between its parts: `ADD CONSTRAINT` keeps one around each of them."""
+    return _QUOTED_OR_SPACE.sub(lambda found: found[1] or "", check)
 
 
 def _fill(path: str, column: Column) -> str:
