@@ -131,10 +131,10 @@ def check_without_an_answer(ctx: Any, monkeypatch: pytest.MonkeyPatch, extract: 
 def fault_of_a_library(ctx: Any, monkeypatch: pytest.MonkeyPatch, extract: Extract) -> Extract:
     release = package.release_extract
 
-    def quoting(lake: Lake, wanted: Extract, recording: Any) -> str | None:
+    def quoting(lake: Lake, wanted: Extract, *recording: Any) -> str | None:
         if wanted.id == extract.id:
             raise ValueError(f"a row with {ROW}")
-        return release(lake, wanted, recording)
+        return release(lake, wanted, *recording)
 
     monkeypatch.setattr(package, "release_extract", quoting)
     return extract
