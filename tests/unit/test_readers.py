@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ronghe.contracts.base import ContractError
@@ -874,6 +874,8 @@ json_values = st.recursive(
 
 
 @settings(max_examples=150, deadline=None)
+# A block that ends where the first of two documents on one line ends.
+@example(rows=[{"a": None, "b": None}] * 2, form="documents", codec="utf-16", indent=None, block=44)
 @given(
     rows=st.lists(st.fixed_dictionaries({"a": json_values, "b": json_values}), max_size=10),
     form=st.sampled_from(["lines", "array", "documents", "records"]),

@@ -90,9 +90,10 @@ def open_json(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tupl
         return sum(name in head for name in names)
 
     encoding = find_encoding(path, reader.encoding, familiar)
-    head, blocks = _first_text(path, decoded_blocks(path, encoding))
+    least = 0 if reader.records else HEAD_CHARACTERS
+    beginning, blocks = _first_text(path, decoded_blocks(path, encoding), least)
     batches = Batches(columns, range(len(columns)))
-    if reader.records is None and _is_lines(head):
+    if reader.records is None and _is_lines(beginning):
         limit = max(LINE_CHARACTERS, reader.max_field_characters)
         found = _line_records(line_blocks(blocks, limit), limit)
     else:
@@ -109,8 +110,8 @@ def _read(blocks: Iterable[tuple[list[Any], int]], rows: "_Rows", batches: Batch
     yield from batches.rest()
 
 
-def _first_text(path: Path, blocks: Iterator[str]) -> tuple[str, Iterator[str]]:
-    """Return the beginning of the text and all of it, from its first sign on.
+def _first_text(path: Path, blocks: Iterator[str], least: int) -> tuple[str, Iterator[str]]:
+    """Return the beginning of the text, more than so much where there is more, and all of it, from its first sign on.
 
     Raises:
         RejectedFile: there is none, or it cannot be that of JSON.
@@ -120,7 +121,9 @@ def _first_text(path: Path, blocks: Iterator[str]) -> tuple[str, Iterator[str]]:
             text = block[start.start() :]
             if text[0] not in "{[":
                 raise not_of_format(path, "json")
-            return text[:HEAD_CHARACTERS], chain([text], blocks)
+            while len(text) <= least and (more := next(blocks, None)) is not None:
+                text += more
+            return text, chain([text], blocks)
     raise RejectedFile("empty", f"{path.name} has no JSON: ask the source to send it again")
 
 
@@ -136,9 +139,12 @@ def decoded_json(text: str) -> Any:
         raise ValueError("too deep") from None
 
 
-def _is_lines(head: str) -> bool:
+def _is_lines(beginning: str) -> bool:
     """Tell whether text begins as JSON Lines: one of its first lines is a whole object."""
-    return head[0] == "{" and any(line[0] == "{" and _object_in(line) is not None for line in head.split("\n") if line)
+    lines = beginning[:HEAD_CHARACTERS].split("\n")
+    if len(beginning) > HEAD_CHARACTERS:
+        lines.pop()  # what is cut off may be whole by chance
+    return beginning[0] == "{" and any(line[0] == "{" and _object_in(line) is not None for line in lines if line)
 
 
 def _object_in(text: str) -> dict[str, Any] | None:
