@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import build_pipe_network, fuse_assets
 from ronghe.job import JobContext
+from ronghe.livelihood import pipe_network
 from tests.oracles.pipe_network import pipe_network_faults
 from tests.spark.lakes import accept, put, put_divisions
 
@@ -72,6 +74,11 @@ def fused(ctx: JobContext) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 # Public assets -----------------------------------------------------------------------------------------------------
+
+
+def test_no_source_in_force_may_have_incidents(spark: SparkSession) -> None:
+    states = spark.createDataFrame([], "source_code STRING, occurred_at TIMESTAMP")
+    assert pipe_network.dated(states, {}).count() == 0
 
 
 def test_asset_is_its_newest_state_and_forgets_nothing_it_knew(ctx: JobContext) -> None:

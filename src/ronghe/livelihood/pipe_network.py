@@ -22,7 +22,9 @@ def dated(states: DataFrame, clocks: Mapping[str, str]) -> DataFrame:
     Returns:
         The rows with `event_date`.
     """
-    zone = F.coalesce(*(F.when(F.col("source_code") == source, F.lit(zone)) for source, zone in clocks.items()))
+    own = (F.when(F.col("source_code") == source, F.lit(zone)) for source, zone in clocks.items())
+    # No source in force may have such incidents.
+    zone = F.coalesce(*own, F.lit(None).cast("string"))
     return states.withColumn("event_date", F.from_utc_timestamp("occurred_at", zone).cast("date"))
 
 
