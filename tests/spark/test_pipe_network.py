@@ -76,11 +76,6 @@ def fused(ctx: JobContext) -> dict[tuple[str, str], dict[str, Any]]:
 # Public assets -----------------------------------------------------------------------------------------------------
 
 
-def test_no_source_in_force_may_have_incidents(spark: SparkSession) -> None:
-    states = spark.createDataFrame([], "source_code STRING, occurred_at TIMESTAMP")
-    assert pipe_network.dated(states, {}).count() == 0
-
-
 def test_asset_is_its_newest_state_and_forgets_nothing_it_knew(ctx: JobContext) -> None:
     put(
         ctx,
@@ -224,3 +219,8 @@ def test_recount_finds_what_is_wrong(ctx: JobContext) -> None:
         assert len(pipe_network_faults(ctx.home)) == 2
     ctx.lake.replace("mart.pipe_network", wrong.where("false"), "empty")
     assert "mart.pipe_network is empty" in pipe_network_faults(ctx.home)
+
+
+def test_no_source_in_force_may_have_incidents(spark: SparkSession) -> None:
+    states = spark.createDataFrame([], "source_code STRING, occurred_at TIMESTAMP")
+    assert pipe_network.dated(states, {}).count() == 0

@@ -93,7 +93,7 @@ def test_delivery_is_late_from_the_day_it_is_due(behind: int, frequency: int, la
     assert days_late(NIGHT, NIGHT - timedelta(behind), frequency) == late
 
 
-def test_night_is_the_newest_accepted_day_of_any_feed_and_no_clock(lake: DeltaLake) -> None:
+def test_night_is_the_newest_accepted_day_of_any_feed(lake: DeltaLake) -> None:
     first, second, *others = feeds()
     deliver(lake, first, NIGHT)
     deliver(lake, first, NIGHT + timedelta(5), "landed")

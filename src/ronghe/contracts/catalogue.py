@@ -178,16 +178,22 @@ def load_sources(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] 
             if source.code != path.parent.name:
                 raise ContractError(f"{path}: code {source.code!r} must be {path.parent.name!r}, after the folder")
             found[source.code] = source
+    return _in_force(dict(sorted(found.items())), wanted)
+
+
+def _in_force(declared: dict[str, Source], wanted: tuple[str, ...] | None) -> dict[str, Source]:
+    """Return those of the declared sources that are wanted; see `load_sources`."""
     wanted = wanted_sources() if wanted is None else wanted
-    if unknown := sorted(set(wanted) - set(found)):
-        raise ContractError(f"{SOURCES_VARIABLE} names {', '.join(unknown)}; declared are {', '.join(sorted(found))}")
-    return {code: source for code, source in sorted(found.items()) if not wanted or code in wanted}
+    if unknown := sorted(set(wanted) - set(declared)):
+        raise ContractError(f"{SOURCES_VARIABLE} names {', '.join(unknown)}; declared are {', '.join(declared)}")
+    return {code: source for code, source in declared.items() if not wanted or code in wanted}
 
 
 def load_feeds(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] | None = None) -> dict[str, Feed]:
     """Return the feeds of the sources in force by id, sorted; arguments as for `load_sources`."""
     folders = tuple(folders or declaration_folders())
-    declared, sources = load_sources(folders, ()), load_sources(folders, wanted)
+    declared = load_sources(folders, ())
+    sources = _in_force(declared, wanted)
     found: dict[str, Feed] = {}
     for path in _files(folders, f"schemas/sources/*/*{SUFFIX}"):
         if path.parent.name not in declared:

@@ -70,12 +70,13 @@ def limits(column: Column) -> str | None:
         (f"length({name})", ">=", options.min_length),
         (f"length({name})", "<=", options.max_length),
     ]
-    # Every digit of it, and no exponent: Great Expectations compares with the bound as it is declared.
-    exact = (
-        (what, sign, format(Decimal(str(bound)).normalize(), "f")) for what, sign, bound in bounds if bound is not None
-    )
-    parts = [" ".join(part) for part in exact]
+    parts = [f"{what} {sign} {_exact(bound)}" for what, sign, bound in bounds if bound is not None]
     return " AND ".join(parts) or None
+
+
+def _exact(bound: float) -> str:
+    """Return every digit of a bound and no exponent: Great Expectations compares with it as it is declared."""
+    return format(Decimal(str(bound)).normalize(), "f")
 
 
 def constraints(table: Table, codesets: dict[str, CodeSet]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from ronghe.quality.words import in_words
 LEAST_SHOWN = 10
 # The newest so many deliveries or judgements make a trend.
 TREND_LENGTH = 30
-_FATES = ("accepted", "deduplicated", "quarantined")
+_FATES = ("accepted_count", "deduplicated_count", "quarantined_count")
 LAYERS = {"std": ("Standard", "标准层"), "safe": ("Safe", "脱敏层"), "mart": ("Marts", "集市层")}
 
 
@@ -213,7 +213,7 @@ def _delivery_trend(events: Iterable[dict[str, Any]]) -> tuple[Point, ...]:
     days: dict[date, Counter[str]] = defaultdict(Counter)
     for row in last_events(events).values():
         if row["event_code"] in (*ACCEPTED, "stopped"):
-            days[row["business_date"]].update({name: row[name] or 0 for fate in _FATES if (name := f"{fate}_count")})
+            days[row["business_date"]].update({name: row[name] or 0 for name in _FATES})
             days[row["business_date"]]["stopped"] += row["event_code"] == "stopped"
     newest = sorted(days.items())[-TREND_LENGTH:]
     shares = {day: _share_held(counts) for day, counts in newest}
@@ -223,7 +223,8 @@ def _delivery_trend(events: Iterable[dict[str, Any]]) -> tuple[Point, ...]:
             label=day.isoformat(),
             outcome="stop" if counts["stopped"] else "passed",
             height=round(shares[day] / highest, 3),
-            said=_said(counts) + (", a delivery was stopped" if counts["stopped"] else ""),
+            said=_said(counts["quarantined_count"], shares[day])
+            + (", a delivery was stopped" if counts["stopped"] else ""),
         )
         for day, counts in newest
     )
@@ -231,13 +232,12 @@ def _delivery_trend(events: Iterable[dict[str, Any]]) -> tuple[Point, ...]:
 
 def _share_held(counts: Counter[str]) -> float:
     """Return the percentage of records in quarantine; a share of few records would tell how many they are."""
-    held, records = counts["quarantined_count"], sum(counts[f"{fate}_count"] for fate in _FATES)
+    held, records = counts["quarantined_count"], sum(counts[name] for name in _FATES)
     return 100 * held / records if held >= LEAST_SHOWN else 0.0
 
 
-def _said(counts: Counter[str]) -> str:
-    held = counts["quarantined_count"]
-    return f"under {LEAST_SHOWN} records" if 0 < held < LEAST_SHOWN else percent(_share_held(counts))
+def _said(held: int, share: float) -> str:
+    return f"under {LEAST_SHOWN} records" if 0 < held < LEAST_SHOWN else percent(share)
 
 
 def _judgement_trend(rows: list[dict[str, Any]]) -> tuple[Point, ...]:
