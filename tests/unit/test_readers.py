@@ -21,7 +21,17 @@ from hypothesis import strategies as st
 
 from ronghe.contracts.base import ContractError
 from ronghe.contracts.source import Reader
-from ronghe.ingest import csv_records, encodings, json_records, records, unpack, xlsx_records, xml_records
+from ronghe.ingest import (
+    csv_records,
+    encodings,
+    json_documents,
+    json_records,
+    json_text,
+    records,
+    unpack,
+    xlsx_records,
+    xml_records,
+)
 from ronghe.ingest.records import RejectedFile, open_records, record_schema
 
 COLUMNS = ("编号", "站名", "金额")
@@ -833,14 +843,14 @@ def test_json_endless_line_is_skipped_unread(put: Put, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("text", ['[{"a": "%s"}]', '[{"a": 1}, [%s]]', '{"b": "%s", "a": []}'])
 def test_json_endless_value_is_refused(put: Put, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_records, "RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(json_documents, "RECORD_CHARACTERS", 1000)
     monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
     reader = Reader(format="json", records="a" if text[0] == "{" else None)
     assert rejection(put(text % ("1," * 5000)), reader, columns=("a",)).reason == "too_large"
 
 
 def test_json_long_array_needs_little_text_at_a_time(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_records, "RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(json_documents, "RECORD_CHARACTERS", 1000)
     monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
     text = '{"data": [' + ",\n".join(f'{{"编号": {n}, "站名": "甲", "金额": 3}}' for n in range(3000)) + "]}"
     rows = read(put(text), Reader(format="json", records="data"))
@@ -850,14 +860,14 @@ def test_json_long_array_needs_little_text_at_a_time(put: Put, monkeypatch: pyte
 def test_json_value_of_many_blocks_costs_linear_time(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
     fed: list[int] = []
-    decode = json_records._DECODER.raw_decode
+    decode = json_text.DECODER.raw_decode
 
     class Counting:
         def raw_decode(self, text: str, at: int) -> Any:
             fed.append(len(text) - at)
             return decode(text, at)
 
-    monkeypatch.setattr(json_records, "_DECODER", Counting())
+    monkeypatch.setattr(json_documents, "DECODER", Counting())
     path = put('[{"a": "' + "x" * 100_000 + '"}]')
     assert len(read(path, JSON, columns=("a",))) == 1
     assert sum(fed) < 5 * path.stat().st_size

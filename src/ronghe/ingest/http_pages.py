@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from ronghe.contracts import ContractError, Feed
 from ronghe.contracts.source import Transport
-from ronghe.ingest.json_records import compact, decoded_json
+from ronghe.ingest.json_text import compact, decoded_json
 from ronghe.ingest.transports import Fetched, SourceUnavailable
 
 PAGES = 100_000

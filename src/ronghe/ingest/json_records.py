@@ -19,9 +19,8 @@
 ijson is not used: it reads numbers as values, and loses the digits they were written with.
 """
 
-import json
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,8 @@ import pyarrow as pa
 from ronghe.contracts.base import ContractError
 from ronghe.contracts.source import Reader
 from ronghe.ingest.encodings import REPLACEMENT, decoded_blocks, find_encoding, line_blocks
+from ronghe.ingest.json_documents import BLANK, SOMETHING, Documents
+from ronghe.ingest.json_text import Doubled, cell_text, decoded_json
 from ronghe.ingest.records import (
     OVERSIZED,
     TORN,
@@ -43,42 +44,13 @@ from ronghe.ingest.records import (
 )
 
 LINE_CHARACTERS = 4 << 20
-RECORD_CHARACTERS = 16 << 20
 HEAD_CHARACTERS = 1 << 16
 BLOCK_RECORDS = 2_000
+BLOCK_CHARACTERS = 16 << 20
 
-_BLANK = " \t\r\n\ufeff"
-_SOMETHING = re.compile(f"[^{_BLANK}]")
 _BAD = re.compile(f"[\0{REPLACEMENT}\ud800-\udfff]")
-_UNFINISHED = "Unterminated string"
-_NEAR_END = 12  # a literal or an escape that is cut is this short
-_EXPONENT = 2  # `1e+` is read as 1 as long as no digit follows
 
 Row = list[str | None]
-
-
-class _Number(str):
-    """A number as it was written."""
-
-    __slots__ = ()
-
-
-class _Doubled(dict[str, Any]):
-    """An object that has a name twice."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else _Doubled(found)
-
-
-def _no_number(name: str) -> Any:
-    raise json.JSONDecodeError("no number", name, 0)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_no_number
-)
 
 
 def open_json(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tuple[str, ...]) -> RecordStream:
@@ -97,7 +69,7 @@ def open_json(path: Path, reader: Reader, columns: tuple[str, ...], refuse: tupl
         limit = max(LINE_CHARACTERS, reader.max_field_characters)
         found = _line_records(line_blocks(blocks, limit), limit)
     else:
-        documents = _Documents(path, blocks, encoding.strict)
+        documents = Documents(path, blocks, encoding.strict)
         found = _in_blocks(documents.records(reader.records.split(".") if reader.records else None))
     return RecordStream(_read(found, rows, batches), columns, encoding.name)
 
@@ -117,7 +89,7 @@ def _first_text(path: Path, blocks: Iterator[str], least: int) -> tuple[str, Ite
         RejectedFile: there is none, or it cannot be that of JSON.
     """
     for block in blocks:
-        if start := _SOMETHING.search(block):
+        if start := SOMETHING.search(block):
             text = block[start.start() :]
             if text[0] not in "{[":
                 raise not_of_format(path, "json")
@@ -125,18 +97,6 @@ def _first_text(path: Path, blocks: Iterator[str], least: int) -> tuple[str, Ite
                 text += more
             return text, chain([text], blocks)
     raise RejectedFile("empty", f"{path.name} has no JSON: ask the source to send it again")
-
-
-def decoded_json(text: str) -> Any:
-    """Return what JSON text means, with its numbers as they were written.
-
-    Raises:
-        ValueError: it is no JSON.
-    """
-    try:
-        return _DECODER.decode(text)
-    except RecursionError:
-        raise ValueError("too deep") from None
 
 
 def _is_lines(beginning: str) -> bool:
@@ -159,7 +119,7 @@ def _object_in(text: str) -> dict[str, Any] | None:
 def _line_records(blocks: Iterator[list[str]], limit: int) -> Iterator[tuple[list[Any], int]]:
     """Yield blocks of the objects in lines: a dictionary, or the defect of what is none."""
     for lines in blocks:
-        filled = [line for line in lines if line.strip(_BLANK)]
+        filled = [line for line in lines if line.strip(BLANK)]
         yield [_line_record(line, limit) for line in filled], sum(map(len, lines))
 
 
@@ -167,7 +127,7 @@ def _line_record(line: str, limit: int) -> dict[str, Any] | str:
     """Return the object in a line, or the defect of a line that has none."""
     if len(line) > limit:
         return OVERSIZED
-    found = _object_in(line.strip(_BLANK))
+    found = _object_in(line.strip(BLANK))
     return TORN if found is None else found
 
 
@@ -178,167 +138,10 @@ def _in_blocks(records: Iterator[tuple[Any, int]]) -> Iterator[tuple[list[Any], 
     for found, length in records:
         objects.append(found if isinstance(found, dict) else TORN)
         characters += length
-        if len(objects) >= BLOCK_RECORDS or characters >= RECORD_CHARACTERS:
+        if len(objects) >= BLOCK_RECORDS or characters >= BLOCK_CHARACTERS:
             yield objects, characters
             objects, characters = [], 0
     yield objects, characters
-
-
-class _Documents:
-    """Finds the records in JSON documents, keeping no more text than one value has."""
-
-    def __init__(self, path: Path, blocks: Iterator[str], strict: bool) -> None:
-        self._path = path
-        self._blocks = blocks
-        self._strict = strict
-        self._text = ""
-        self._at = 0
-        self._before = 0
-        self._ended = False
-
-    def records(self, keys: list[str] | None) -> Iterator[tuple[Any, int]]:
-        """Yield the records and how long their text is.
-
-        Raises:
-            RejectedFile: a document is broken or has no array at the path, or a value is too long.
-        """
-        while sign := self._peek():
-            if keys:
-                if sign != "{" or not (yield from self._inside(keys)):
-                    raise drift(self._path, missing=[f"the array of records {'.'.join(keys)}"])
-            elif sign == "[":
-                yield from self._elements()
-            else:
-                yield self._value()
-
-    def _inside(self, keys: list[str]) -> Generator[tuple[Any, int], None, bool]:
-        """Yield the records of the array at a path below the object here; return whether there is one."""
-        found = False
-        for name in self._names():
-            sign = self._peek()
-            if name != keys[0] or sign != ("{" if keys[1:] else "["):
-                self._value()
-            elif keys[1:]:
-                found = (yield from self._inside(keys[1:])) or found
-            else:
-                yield from self._elements()
-                found = True
-        return found
-
-    def _names(self) -> Iterator[str]:
-        """Yield the names of the object here; whoever asks for the next has read the value of the one before."""
-        self._take("{")
-        if self._peek() == "}":
-            self._take("}")
-            return
-        while True:
-            name, _ = self._value()
-            if type(name) is not str:
-                raise self._broken()
-            self._take(":")
-            yield name
-            if self._take(",}") == "}":
-                return
-
-    def _elements(self) -> Iterator[tuple[Any, int]]:
-        """Yield the elements of the array here."""
-        self._take("[")
-        if self._peek() == "]":
-            self._take("]")
-            return
-        while True:
-            yield self._value()
-            if self._take(",]") == "]":
-                return
-
-    def _peek(self) -> str:
-        """Return the next sign that is not blank, the empty text at the end."""
-        while True:
-            if found := _SOMETHING.search(self._text, self._at):
-                self._at = found.start()
-                return self._text[self._at]
-            self._at = len(self._text)
-            if self._ended:
-                return ""
-            self._more(0)
-
-    def _take(self, signs: str) -> str:
-        """Read one of some signs.
-
-        Raises:
-            RejectedFile: another stands there.
-        """
-        sign = self._peek()
-        if not sign or sign not in signs:
-            raise self._broken()
-        self._at += 1
-        return sign
-
-    def _value(self) -> tuple[Any, int]:
-        """Read the value here and return it and the length of its text.
-
-        Raises:
-            RejectedFile: it is no JSON, or too long.
-        """
-        if not self._peek():
-            raise self._broken()
-        while True:
-            found, end = self._decoded()
-            if end is not None and (end < len(self._text) - _EXPONENT or self._ended):
-                length, self._at = end - self._at, end
-                return found, length
-            if self._ended:
-                raise self._broken()
-            # What ends with the text may go on behind it, also a number that is whole so far.
-            self._more(2 * (len(self._text) - self._at))
-
-    def _decoded(self) -> tuple[Any, int | None]:
-        """Return the value here and its end, which is none if the value may be whole once more text is there.
-
-        Raises:
-            RejectedFile: no text can mend it.
-        """
-        try:
-            return _DECODER.raw_decode(self._text, self._at)
-        except json.JSONDecodeError as error:
-            if error.msg.startswith(_UNFINISHED) or error.pos >= len(self._text) - _NEAR_END:
-                return None, None
-            raise self._broken() from None
-        except RecursionError:
-            raise self._broken() from None
-
-    def _more(self, least: int) -> None:
-        """Drop what was read and read on until so much text is there, or the text ends.
-
-        Twice as much each time, so that a long value costs linear time.
-
-        Raises:
-            RejectedFile: a value is too long.
-        """
-        if len(self._text) - self._at > RECORD_CHARACTERS:
-            raise RejectedFile(
-                "too_large",
-                f"{self._path.name} has a value of more than {RECORD_CHARACTERS:,} characters after character"
-                f" {self._before + self._at:,}: check `records` in the contract's reader, or ask the source",
-            )
-        self._before += self._at
-        parts = [self._text[self._at :]]
-        self._at = 0
-        length = had = len(parts[0])
-        while length <= max(least, had) and not self._ended:
-            block = next(self._blocks, None)
-            self._ended = block is None
-            parts.append(block or "")
-            length += len(parts[-1])
-        self._text = "".join(parts)
-
-    def _broken(self) -> RejectedFile:
-        """Return the rejection of text that is no JSON."""
-        why = "" if self._strict else "; some bytes do not decode: check `encoding` in the contract's reader"
-        where = f"at character {self._before + self._at:,}" if self._peek() else "at its end: it is cut"
-        return RejectedFile(
-            "not_json", f"{self._path.name} is no well-formed JSON {where}{why}: ask the source to send it again"
-        )
 
 
 class _Rows:
@@ -408,34 +211,16 @@ class _Rows:
 
     def _fill(self, cells: Row, found: dict[str, Any], prefix: str, unknown: list[str]) -> bool:
         """Fill cells from an object and return whether it has no name twice; note names nobody knows."""
-        whole = not isinstance(found, _Doubled)
+        whole = not isinstance(found, Doubled)
         for key, value in found.items():
             name = prefix + key
             place = self._places.get(name)
             if place is not None:
                 self._familiar = True
                 whole = whole and cells[place] is None
-                cells[place] = _text(value)
+                cells[place] = cell_text(value)
             if name in self._parents and isinstance(value, dict):
                 whole = self._fill(cells, value, f"{name}.", unknown) and whole
             elif place is None and name not in self._refused and not (name in self._parents and value is None):
                 unknown.append(name)
         return whole
-
-
-def _text(value: Any) -> str | None:
-    """Return a value as the text of a cell."""
-    if value is None or type(value) is str:
-        return value
-    return str(value) if isinstance(value, _Number) else compact(value)
-
-
-def compact(value: Any) -> str:
-    """Return a value as compact JSON text with its numbers as they were written."""
-    if isinstance(value, _Number):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{compact(name)}:{compact(part)}" for name, part in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(compact, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
