@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests' sessions are over before the JVM's second compiler has paid for itself.
 # They are about our own declarations, whatever folders a shell has in force.
-PYTEST := env -u RONGHE_SCHEMAS -u RONGHE_SOURCES SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" $(BIN)/pytest -q
+PYTEST := env -u RONGHE_SCHEMAS -u RONGHE_SOURCES SPARK_SUBMIT_OPTS="-XX:+UseSerialGC" $(BIN)/pytest -q
 # A classic session's driver keeps one core busy; two of them, each with whole files, take little more than half the time.
 BOTH_CORES := -n 2 --dist loadfile
 UNREACHABLE := The package registries cannot be reached (see the lines above): check the network or your proxy, then try again.

@@ -72,7 +72,9 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.connect.execute.manager.detachedTimeout": f"{sessions.ABANDONED_SECONDS}s",
         "spark.connect.execute.manager.maintenanceInterval": "5s",
         # A server without memory would live on half dead; one that ends is started again by the next task.
-        "spark.driver.extraJavaOptions": "-XX:+ExitOnOutOfMemoryError",
+        # So would one whose code cache is full: nothing is compiled any more, and a method handle without room in it
+        # stops the server's context. Plans become classes, so what Java reserves by itself is little.
+        "spark.driver.extraJavaOptions": "-XX:+ExitOnOutOfMemoryError -XX:ReservedCodeCacheSize=512m",
         "spark.driver.bindAddress": cluster.hostname(),
         "spark.driver.host": cluster.hostname(),
         "spark.driver.memory": os.environ.get("RONGHE_ENGINE_MEMORY", "4g"),
