@@ -260,7 +260,11 @@ def disclosure_faults(home: Home) -> list[str]:
 
 
 def table_contents(home: Home, table_id: str) -> Counter[tuple[Any, ...]]:
-    """Return a table's rows as a multiset, without the instant an event was written."""
+    """Return a table's rows as a multiset, without the instant an event was written and what follows from it.
+
+    The state that was judged names the write of its rows, and that the instant their deliveries were claimed.
+    """
     rows = database(home, table_id)
-    columns = [c for c in catalogue().table(table_id).column_names if c != "recorded_at"]
+    of_the_clock = {"recorded_at", *(("state",) if table_id == "meta.quality" else ())}
+    columns = [c for c in catalogue().table(table_id).column_names if c not in of_the_clock]
     return Counter(rows.sql(f"SELECT {', '.join(columns)} FROM {table_id.replace('.', '_')}").fetchall())
