@@ -4,8 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests are about our own declarations, whatever folders a shell has in force.
 # Two JVMs on two cores: a collector without threads of its own disturbs the other one least.
-# They are about our own declarations, whatever folders a shell has in force.
 PYTEST := env -u RONGHE_SCHEMAS -u RONGHE_SOURCES SPARK_SUBMIT_OPTS="-XX:+UseSerialGC" $(BIN)/pytest -q
 # A classic session's driver keeps one core busy; two of them, each with whole files, take little more than half the time.
 BOTH_CORES := -n 2 --dist loadfile

@@ -11,19 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest import (
-    csv_records,
-    encodings,
-    records,
-)
+from ronghe.ingest import csv_records, encodings, records
 from ronghe.ingest.records import open_records, record_schema
-from tests.unit.readers.reading import (
-    COLUMNS,
-    CSV,
-    Put,
-    read,
-    rejection,
-)
+from tests.unit.readers.reading import COLUMNS, CSV, Put, read, rejection
 
 
 def test_csv_cells_stay_as_they_are(put: Put) -> None:

@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 
 from ronghe.contracts.base import ContractError
 from ronghe.contracts.source import Reader
-from ronghe.ingest import (
-    encodings,
-    json_documents,
-    json_records,
-    json_text,
-)
+from ronghe.ingest import encodings, json_documents, json_records, json_text
 from ronghe.ingest.records import open_records
 from tests.unit.readers.reading import COLUMNS, JSON, Put, read, rejection
 
@@ -208,6 +203,7 @@ def test_json_endless_value_is_refused(put: Put, text: str, monkeypatch: pytest.
 
 def test_json_long_array_needs_little_text_at_a_time(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_documents, "RECORD_CHARACTERS", 1000)
+    monkeypatch.setattr(json_records, "BLOCK_CHARACTERS", 1000)
     monkeypatch.setattr(encodings, "BLOCK_BYTES", 64)
     text = '{"data": [' + ",\n".join(f'{{"编号": {n}, "站名": "甲", "金额": 3}}' for n in range(3000)) + "]}"
     rows = read(put(text), Reader(format="json", records="data"))

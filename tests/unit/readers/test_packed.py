@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest import (
-    unpack,
-)
+from ronghe.ingest import unpack
 from ronghe.ingest.records import RejectedFile, open_records
 from tests.unit.readers.reading import COLUMNS, CSV, Put, archive, read, rejection
 

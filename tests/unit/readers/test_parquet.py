@@ -9,9 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest import (
-    records,
-)
+from ronghe.ingest import records
 from ronghe.ingest.records import open_records
 from tests.unit.readers.reading import PARQUET, Put, parquet, read, rejection
 

@@ -8,9 +8,7 @@ import pytest
 import xlsxwriter
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest import (
-    xlsx_records,
-)
+from ronghe.ingest import xlsx_records
 from tests.unit.readers.reading import COLUMNS, XLSX, read, rejection, workbook
 
 

@@ -5,11 +5,7 @@ from pathlib import Path
 import pytest
 
 from ronghe.contracts.source import Reader
-from ronghe.ingest import (
-    encodings,
-    records,
-    xml_records,
-)
+from ronghe.ingest import encodings, records, xml_records
 from ronghe.ingest.records import open_records
 from tests.unit.readers.reading import COLUMNS, XML, Put, Row, read, rejection, swipe, xml
 
