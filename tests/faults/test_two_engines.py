@@ -39,16 +39,30 @@ with engine.classic_session(Home(root)) as spark:
     print(f"appended {{done}}")
 """
 NO_LEASE = "engine.lease = lambda home: contextlib.nullcontext()"
-# Between the look whether a version exists and the rename onto it lies a moment; this makes it 20 ms longer.
-SLOW_RENAME = """
+# Between the look whether a version exists and the rename onto it lies a moment. Both writers are held in it at the first
+# version of theirs until the other is there too: each has seen that nobody has written it.
+HELD_RENAME = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+static void await_other(void) {
+    struct stat there = {0};
+    int meeting = open(getenv("MEETING"), O_CREAT | O_APPEND | O_WRONLY, 0600);
+    if (meeting < 0 || write(meeting, ".", 1) != 1) abort();
+    for (int tries = 0; tries < 12000 && there.st_size < 2; tries++) {
+        usleep(10000);
+        fstat(meeting, &there);
+    }
+    close(meeting);
+}
 int rename(const char *from, const char *to) {
     static int (*real)(const char *, const char *);
     if (!real) real = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
-    if (strstr(to, "_delta_log/0") && !strstr(to, ".crc")) usleep(20000);
+    if (strstr(to, "_delta_log/00000000000000000001.json")) await_other();
     return real(from, to);
 }
 """
@@ -103,16 +117,18 @@ def test_the_second_engine_is_refused_and_no_commit_is_lost(tmp_path: Path) -> N
     assert counted(tmp_path) == (2 * COMMITS, 2 * COMMITS)
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to make the moment longer with")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to hold the writers with")
 def test_without_the_lease_commits_are_lost(tmp_path: Path) -> None:
     """A second rename takes the place of the first's version: rows are gone whose append said that it succeeded, or the
     first's checksum stays beside the second's version, and neither engine can read the log any more.
     """
-    (tmp_path / "slow.c").write_text(SLOW_RENAME)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", "slow.so", "slow.c", "-ldl"], cwd=tmp_path, check=True, timeout=60)
-    slow = {"LD_PRELOAD": str(tmp_path / "slow.so")}
-    first = begin(tmp_path, "one", "two", NO_LEASE, **slow)
+    (tmp_path / "held.c").write_text(HELD_RENAME)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", "held.so", "held.c", "-ldl"], cwd=tmp_path, check=True, timeout=60)
+    meeting = tmp_path / "meeting"
+    held = {"LD_PRELOAD": str(tmp_path / "held.so"), "MEETING": str(meeting)}
+    first = begin(tmp_path, "one", "two", NO_LEASE, **held)
     await_ready(tmp_path, first)
-    appended, broken = end(first, begin(tmp_path, "two", "one", NO_LEASE, **slow))
+    appended, broken = end(first, begin(tmp_path, "two", "one", NO_LEASE, **held))
     rows, _ = counted(tmp_path)
-    assert rows < appended or broken, "no commit was lost: the fault did not fire"
+    assert meeting.stat().st_size == 2, "the writers did not meet: the fault did not fire"
+    assert rows < appended or broken
