@@ -39,8 +39,8 @@ with engine.classic_session(Home(root)) as spark:
     print(f"appended {{done}}")
 """
 NO_LEASE = "engine.lease = lambda home: contextlib.nullcontext()"
-# Between the look whether a version exists and the rename onto it lies a moment. Both writers are held in it at the first
-# version of theirs until the other is there too: each has seen that nobody has written it.
+# Between the look whether a version exists and the rename onto it lies a moment. Both writers are held in it, at their
+# first version, until the other is there too: each has seen that nobody has written it.
 HELD_RENAME = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
