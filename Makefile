@@ -48,8 +48,7 @@ check: setup ## Format, lint, types, imports and contracts: a minute and a half,
 test: check ## Check, then run every other test but the long nights
 	@$(PYTEST) $(BOTH_CORES) tests/unit tests/dags
 	@$(PYTEST) $(BOTH_CORES) tests/spark -m "not long"
-	@$(PYTEST) tests/engine -m "not long"
-	@$(PYTEST) tests/faults -m smoke
+	@$(PYTEST) $(BOTH_CORES) --no-loadscope-reorder tests/engine tests/faults -m "(engine and not long) or smoke"
 
 faults: setup ## Break things on purpose and see that nothing is lost
 	@$(PYTEST) tests/faults

@@ -1,8 +1,9 @@
-"""The leak scan has teeth: with one treatment switched off it finds what that treatment hides."""
+"""An undisturbed night is right by every oracle and leaks nothing; with one treatment switched off the scan says so."""
 
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ronghe.contracts.catalogue import builtin_folder
 from ronghe.home import Home
 from tests.leaks import find_leaks, identifiers
 from tests.nights import JobRunner
+from tests.oracles.night import ORACLES
 
 pytestmark = pytest.mark.engine
 
@@ -29,6 +31,11 @@ def _switched_off(column: str, folder: Path) -> Path:
     (folder / CONTRACT).parent.mkdir(parents=True)
     (folder / CONTRACT).write_text("\n".join(lines).replace("ELEMENT", element), "utf-8")
     return folder
+
+
+@pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.__name__)
+def test_night_is_right(oracle: Callable[[Home], list[str]], reference: Home) -> None:
+    assert oracle(reference) == []
 
 
 def test_undisturbed_night_leaks_nothing(reference: Home) -> None:
