@@ -3,14 +3,14 @@
 import logging
 from importlib import import_module
 
-from airflow.executors.local_executor import LocalExecutor
+from airflow.executors import local_executor
 
 # Libraries only: Ronghe's own code and declarations are read by each task's process, so a change is in force at once.
 PRELOADED = ("pandas", "pyspark.sql.connect.functions", "delta.connect.tables", "great_expectations.expectations")
 
 
-class PreloadedExecutor(LocalExecutor):
-    """A LocalExecutor whose workers have imported `PRELOADED`: a task's process is their fork and has them at once."""
+class LocalExecutor(local_executor.LocalExecutor):
+    """Airflow's own, and of its name, by which it knows a local one; what workers have imported their forks have too."""
 
     def start(self) -> None:
         """Import the libraries, then start the workers as forks of this process."""

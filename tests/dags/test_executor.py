@@ -12,7 +12,7 @@ pytestmark = pytest.mark.dags
 SCRIPT = """
 import json, os, sys
 from airflow.executors import local_executor
-from ronghe_airflow.executor import PRELOADED, PreloadedExecutor
+from ronghe_airflow.executor import PRELOADED, LocalExecutor
 
 def tell(output, **_):
     held = sorted(sys.modules)
@@ -21,7 +21,7 @@ def tell(output, **_):
     output.put((os.getppid(), held, product, pyarrow.compute.sum(pyarrow.array(range(1000))).as_py()))
 
 local_executor._run_worker = tell
-executor = PreloadedExecutor(parallelism=2)
+executor = LocalExecutor(parallelism=2)
 executor.start()
 print(json.dumps([os.getpid(), PRELOADED, [executor.result_queue.get() for _ in range(2)]]))
 """

@@ -92,10 +92,18 @@ def test_secrets_are_readable_by_the_owner_only_and_the_server_by_loopback(serve
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
 
 
+# A task's process has the client, then sets up logging.
+IN_AIRFLOW = (
+    "import logging.config, pyspark.sql.connect.functions\n"
+    "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False})\n"
+)
+
+
+@pytest.mark.parametrize("before", ["", IN_AIRFLOW], ids=["", "in_airflow"])
 @pytest.mark.parametrize("guarded", [True, pytest.param(False, id="teeth")])
-def test_an_error_that_quotes_a_row_says_nothing_in_the_jobs_output(server: Home, guarded: bool) -> None:
+def test_an_error_that_quotes_a_row_says_nothing_in_the_jobs_output(server: Home, guarded: bool, before: str) -> None:
     """PySpark writes the message of an error that has a place in a query to stderr, whoever catches the error."""
-    asked = (
+    asked = before + (
         "from contextlib import suppress; from ronghe import engine, job; from ronghe.home import Home\n"
         f"home = Home.find(); guard = job.without_row_content if {guarded} else lambda *_: suppress(Exception)\n"
         "with suppress(job.JobFailed), guard(home, 'probe'), engine.session(home, 'probe') as spark:\n"

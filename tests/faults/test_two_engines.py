@@ -125,10 +125,11 @@ def test_without_the_lease_commits_are_lost(tmp_path: Path) -> None:
     (tmp_path / "held.c").write_text(HELD_RENAME)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", "held.so", "held.c", "-ldl"], cwd=tmp_path, check=True, timeout=60)
     meeting = tmp_path / "meeting"
+    meeting.touch()
     held = {"LD_PRELOAD": str(tmp_path / "held.so"), "MEETING": str(meeting)}
     first = begin(tmp_path, "one", "two", NO_LEASE, **held)
     await_ready(tmp_path, first)
     appended, broken = end(first, begin(tmp_path, "two", "one", NO_LEASE, **held))
     rows, _ = counted(tmp_path)
-    assert meeting.stat().st_size == 2, "the writers did not meet: the fault did not fire"
+    assert meeting.read_text("utf-8") == "..", "the writers did not meet: the fault did not fire"
     assert rows < appended or broken

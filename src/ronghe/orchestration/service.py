@@ -57,7 +57,7 @@ def environment(home: Home) -> dict[str, str]:
     own = {
         "AIRFLOW_HOME": str(home.service / "airflow"),
         **_database(home),
-        "AIRFLOW__CORE__EXECUTOR": "ronghe_airflow.executor.PreloadedExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "ronghe_airflow.executor.LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "3",
         "AIRFLOW__CORE__DAGS_FOLDER": str(code / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(code / "plugins"),
