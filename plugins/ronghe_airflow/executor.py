@@ -10,7 +10,7 @@ PRELOADED = ("pandas", "pyspark.sql.connect.functions", "delta.connect.tables", 
 
 
 class LocalExecutor(local_executor.LocalExecutor):
-    """Airflow's own, and of its name, by which it knows a local one; what workers have imported their forks have too."""
+    """Airflow's own, with its name, by which it knows a local one; what its workers have imported their forks have."""
 
     def start(self) -> None:
         """Import the libraries, then start the workers as forks of this process."""
