@@ -211,8 +211,8 @@ def without_row_content(home: Home, name: str) -> Iterator[None]:
     """Let our own errors pass; keep the text of all others, which may quote rows, in the restricted half."""
     from pyspark.logger import PySparkLogger
 
-    # PySpark itself writes the message of an error to stderr, where a task's log takes it up. The logger of its client is
-    # off, until somebody sets up logging after its import, as Airflow does in each task's process.
+    # PySpark itself writes the message of an error to stderr, where a task's log takes it up. The logger of its client
+    # is off, until somebody sets up logging after its import, as Airflow does in each task's process.
     for told_by in ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "pyspark.sql.connect.logging"):
         PySparkLogger.getLogger(told_by).disabled = True
     try:
