@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 # Tests are about our own declarations, whatever folders a shell has in force.
 # Two JVMs on two cores: a collector without threads of its own disturbs the other one least.
 PYTEST := env -u RONGHE_SCHEMAS -u RONGHE_SOURCES SPARK_SUBMIT_OPTS="-XX:+UseSerialGC" $(BIN)/pytest -q
-# A classic session's driver keeps one core busy; two of them, each with files of its own, take little more than half the time.
-BOTH_CORES := -n 2 --dist loadgroup
+# A classic session's driver keeps one core busy; two of them, each with whole files, take little more than half the time.
+BOTH_CORES := -n 2 --dist loadfile
 UNREACHABLE := The package registries cannot be reached (see the lines above): check the network or your proxy, then try again.
 
 help: ## Show this help
@@ -48,7 +48,8 @@ check: setup ## Format, lint, types, imports and contracts: a minute and a half,
 test: check ## Check, then run every other test but the long nights
 	@$(PYTEST) $(BOTH_CORES) tests/unit tests/dags
 	@$(PYTEST) $(BOTH_CORES) tests/spark -m "not long"
-	@$(PYTEST) $(BOTH_CORES) --no-loadscope-reorder tests/engine tests/faults -m "(engine and not long) or smoke"
+	@$(PYTEST) tests/engine -m "not long"
+	@$(PYTEST) tests/faults -m smoke
 
 faults: setup ## Break things on purpose and see that nothing is lost
 	@$(PYTEST) tests/faults

@@ -63,19 +63,29 @@ def committed(victim: Victim) -> list[str]:
     return sorted(path.name for path in (folder(victim.home) / "_delta_log").glob("*.json"))
 
 
-def test_timeout_ends_the_task_and_nothing_of_it_is_written_later(patient: Victim) -> None:
-    job = patient.begin(LONG.format(seconds=60))
-    await_that(lambda: committed(patient) or job.poll() is not None)
-    await_that(lambda: is_busy(patient))
-    patient.signal(signal.SIGSTOP)
+def time_out_on_a_stuck_engine(victim: Victim) -> None:
+    """Begin a job, stop the engine under it, and let go of the engine when the job's timeout has ended it."""
+    job = victim.begin(LONG.format(seconds=60))
+    await_that(lambda: committed(victim) or job.poll() is not None)
+    await_that(lambda: is_busy(victim))
+    victim.signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
         _, said = job.communicate(timeout=240)
         assert "AirflowTaskTimeout" in said
         assert time.monotonic() - began < 180
     finally:
-        patient.signal(signal.SIGCONT)
-    assert is_busy(patient), "there is nothing to be ended: the fault did not fire"
+        victim.signal(signal.SIGCONT)
+
+
+def test_timeout_ends_the_task_and_nothing_of_it_is_written_later(patient: Victim) -> None:
+    for _ in range(3):
+        time_out_on_a_stuck_engine(patient)
+        # Its last words may have given the work up, and the engine hears them when it goes on: then nothing is left.
+        if is_busy(patient):
+            break
+    else:
+        pytest.fail("there is nothing to be ended: the fault did not fire")
     assert patient.must(NEXT.format(before=UNGUARDED, work=IDLES)) == "3\n"
     assert is_busy(patient), "it would have ended without the guard too"
     assert patient.must(NEXT.format(before="", work=WORKS)) == "3\n"
