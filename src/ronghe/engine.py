@@ -340,16 +340,15 @@ def session(home: Home, app: str, address: str | None = None) -> Iterator["Spark
     """
     target = address or url(home)
     host, _, port = target.removeprefix("sc://").partition(";")[0].rstrip("/").partition(":")
-    if TOKEN_VARIABLE not in os.environ and host == "localhost":
-        os.environ[TOKEN_VARIABLE] = token(home)
     reachable = partial(listening, host, int(port or 15002))
     answers = partial(sessions.answers, target, _STUCK_SECONDS)
     if not (reachable() and answers()):
         raise EngineError(f"The engine at {target} does not answer. Start it with `ronghe up`, then try again.")
     from pyspark.sql import SparkSession
 
-    sessions.end_abandoned(home, target)
-    spark = SparkSession.builder.remote(target).create()
+    with _let_in(home) if host == "localhost" else contextlib.nullcontext():
+        sessions.end_abandoned(home, target)
+        spark = SparkSession.builder.remote(target).create()
     spark.client.set_retry_policies([sessions.while_reachable(reachable, _LOST_SECONDS)])
     spark.addTag(app)
     with sessions.registered(home, spark.client._session_id) as registration:
@@ -369,6 +368,23 @@ def session(home: Home, app: str, address: str | None = None) -> Iterator["Spark
                 registration.unlink(missing_ok=True)
             else:  # it would never answer that it ended the session
                 spark.client.close()
+
+
+@contextlib.contextmanager
+def _let_in(home: Home) -> Iterator[None]:
+    """Let clients that are made meanwhile show the home's token, unless the environment has one.
+
+    A client looks for it in the environment when it is made. In its address errors would quote it; left in the
+    environment it would be shown to the engine of another home.
+    """
+    if TOKEN_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[TOKEN_VARIABLE] = token(home)
+    try:
+        yield
+    finally:
+        os.environ.pop(TOKEN_VARIABLE, None)
 
 
 def revive_if_lost(home: Home) -> bool:

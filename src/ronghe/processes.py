@@ -107,6 +107,13 @@ def alive(pid: int) -> bool:
         return False
 
 
+def variables(pid: int) -> dict[str, str]:
+    """Return the environment a process of this user was started with; none of one that is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return dict(psutil.Process(pid).environ())
+    return {}
+
+
 def listening(host: str, port: int, seconds: float = 1.0) -> bool:
     """Say whether something accepts connections at a port."""
     try:

@@ -125,7 +125,6 @@ def test_servers_in_the_foreground_find_one_another(tmp_path: Path) -> None:
     """As containers would: each server a process and a home of its own, with the cluster's secret put there."""
     ports = {name: str(free_port()) for name in ("RONGHE_MASTER_PORT", "RONGHE_ENGINE_PORT")}
     variables = {**os.environ, **ports, "RONGHE_ENGINE": "cluster", "RONGHE_ENGINE_MEMORY": "1g"}
-    variables.pop(engine.TOKEN_VARIABLE, None)  # a session of another test's home may have put its own there
     running = []
     try:
         for server in ("master", "worker", "engine"):

@@ -71,14 +71,14 @@ def test_only_the_right_token_is_let_in(server: Home, token: str | None, said: s
     # In a process of its own: a Connect client turns the whole process into one.
     asked = (
         "from ronghe import engine; from ronghe.home import Home\n"
-        "with engine.session(Home.find(), 'probe') as spark: print(spark.sql(\"SELECT 'answer'\").collect())"
+        "with engine.session(Home.find(), 'probe') as spark: print(spark.sql(\"SELECT 'answer'\").collect())\n"
+        "import os; print('left behind' if engine.token(Home.find()) in os.environ.values() else 'kept')"
     )
-    environment = {**os.environ, "RONGHE_HOME": str(server.root)}
-    environment.pop(engine.TOKEN_VARIABLE, None)  # a session of another test's home may have put its own there
-    environment |= {engine.TOKEN_VARIABLE: token} if token else {}
+    environment = {**os.environ, "RONGHE_HOME": str(server.root), **({engine.TOKEN_VARIABLE: token} if token else {})}
     done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=False)
     assert said in done.stdout + done.stderr
     assert (done.returncode == 0) == (token is None)
+    assert ("kept" in done.stdout) == (token is None)
 
 
 def test_secrets_are_readable_by_the_owner_only_and_the_server_by_loopback(server: Home) -> None:
@@ -110,7 +110,6 @@ def test_an_error_that_quotes_a_row_says_nothing_in_the_jobs_output(server: Home
         "    spark.sql(\"SELECT CAST('13812345678号' AS INT)\").collect()\n"
     )
     environment = {**os.environ, "RONGHE_HOME": str(server.root)}
-    environment.pop(engine.TOKEN_VARIABLE, None)
     done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert ("13812345678" in done.stdout + done.stderr) is not guarded

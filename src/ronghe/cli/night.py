@@ -8,6 +8,7 @@ import typer
 from ronghe.cli.status import show_built, show_late
 from ronghe.contracts import load_sources
 from ronghe.home import Home
+from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow, TaskState
 
 FUSE = "fuse"
@@ -19,7 +20,13 @@ _WORDS = {"skipped": "nothing new", "up_for_retry": "failed, will try again"}
 
 
 def run_night(home: Home, days: str | None) -> bool:
-    """Run ingest, fuse and nightly DAGs one after the other; say whether all ended well."""
+    """Run ingest, fuse and nightly DAGs one after the other; say whether all ended well.
+
+    Raises:
+        AirflowError: Airflow does not run, refuses, or reads other declarations than this process.
+    """
+    if running := service.state(home):
+        service.refuse_other_declarations(running)
     ingests = [f"ingest_{code}" for code in load_sources()]
     began = time.monotonic()
     with Airflow.connect(home) as airflow:

@@ -23,7 +23,7 @@ from ronghe.contracts.source import SUFFIX, Feed, Source, read_feed
 from ronghe.contracts.table import Table, read_table
 
 BUILTIN = "builtin"
-SOURCES_VARIABLE = "RONGHE_SOURCES"
+FOLDERS_VARIABLE, SOURCES_VARIABLE = "RONGHE_SCHEMAS", "RONGHE_SOURCES"
 
 T = TypeVar("T")
 
@@ -42,10 +42,10 @@ def declaration_folders() -> tuple[Path, ...]:
         ContractError: a folder does not exist.
     """
     folders = []
-    for entry in os.environ.get("RONGHE_SCHEMAS", BUILTIN).split(os.pathsep):
+    for entry in os.environ.get(FOLDERS_VARIABLE, BUILTIN).split(os.pathsep):
         folder = builtin_folder() if entry == BUILTIN else Path(entry).expanduser().resolve()
         if not (folder / "schemas").is_dir():
-            raise ContractError(f"RONGHE_SCHEMAS names {folder}, which has no folder `schemas`")
+            raise ContractError(f"{FOLDERS_VARIABLE} names {folder}, which has no folder `schemas`")
         folders.append(folder)
     return tuple(folders)
 

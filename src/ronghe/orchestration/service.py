@@ -14,7 +14,7 @@ from typing import NoReturn
 from cryptography.fernet import Fernet
 
 from ronghe import engine
-from ronghe.contracts.catalogue import builtin_folder
+from ronghe.contracts.catalogue import BUILTIN, FOLDERS_VARIABLE, SOURCES_VARIABLE, builtin_folder
 from ronghe.home import Home
 from ronghe.locks import holding
 from ronghe.orchestration import login
@@ -30,6 +30,7 @@ from ronghe.processes import (
     load_state,
     save_state,
     secret_file,
+    variables,
 )
 
 USER = login.OPERATOR
@@ -152,6 +153,22 @@ def up(home: Home) -> ServiceState:
             return running
         down(home)
         return _start(home, settings, config)
+
+
+def refuse_other_declarations(running: ServiceState) -> None:
+    """Refuse an Airflow whose tasks read other declarations than this process does: it would build other tables.
+
+    Raises:
+        AirflowError: it was started with other folders or other sources.
+    """
+    theirs = variables(running.pid)
+    for name, usual in ((FOLDERS_VARIABLE, BUILTIN), (SOURCES_VARIABLE, "")):
+        here, there = os.environ.get(name, usual), theirs.get(name, usual)
+        if here != there:
+            raise AirflowError(
+                f"The Airflow that runs was started with {name}={there!r}, and here it is {here!r}. Set it as it was, "
+                "or start Airflow anew with what holds here: `ronghe up`."
+            )
 
 
 def is_whole(running: ServiceState) -> bool:
