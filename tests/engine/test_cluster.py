@@ -15,9 +15,10 @@ from ronghe.contracts import catalogue
 from ronghe.crash import VARIABLE
 from ronghe.home import Home
 from ronghe.processes import end_group, secret_file
+from ronghe.simulate import simulate
 from tests import oracles, servers
 from tests.faults.victim import await_that
-from tests.nights import FEED, SIGKILL, night_by_jobs, runner
+from tests.nights import FEED, SEED, SIGKILL, JobRunner, night_by_jobs, runner
 from tests.ports import await_port, free_port
 
 pytestmark = pytest.mark.engine
@@ -49,21 +50,24 @@ def cluster(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     engine.down(home)
 
 
-def like(reference: Home, root: Path) -> Home:
-    """Make a home with the reference's deliveries, sources to ask and random keys, so that tokens are comparable."""
+def like(embedded: Home, root: Path) -> Home:
+    """Make a home with another one's deliveries and random keys, so that tokens are comparable."""
     home = Home(root).make()
     for part in ("landing", "keys", "truth"):
-        shutil.copytree(getattr(reference, part), getattr(home, part), dirs_exist_ok=True)
-    shutil.copy2(reference.service / "connections.yaml", home.service)
+        shutil.copytree(getattr(embedded, part), getattr(home, part), dirs_exist_ok=True)
     return home
 
 
 def test_feed_taken_in_on_a_cluster_into_a_store_is_the_embedded_ones(
-    cluster: Home, store: dict[str, str], reference: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Home, store: dict[str, str], run_job: JobRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    embedded = Home(tmp_path / "embedded").make()
+    simulate(embedded.landing, embedded.truth, scale=0.004, days=14, seed=SEED)
+    taken_in = run_job(embedded, "ingest_deliveries", "--feed", FEED)
+    assert taken_in.returncode == 0, taken_in.stderr
     tables = ("raw.shenzhen__swipe", "std.swipe")
-    expected = {table_id: oracles.table_contents(reference, table_id) for table_id in tables}
-    home = like(reference, tmp_path / "home")
+    expected = {table_id: oracles.table_contents(embedded, table_id) for table_id in tables}
+    home = like(embedded, tmp_path / "home")
     kept = Path(store["STORE_FOLDER"]) / "restricted" / "lake" / "_staging"
     killed = runner(cluster)(home, "land_deliveries", "--feed", FEED, **store, **{VARIABLE: "ingest:shared"})
     assert killed.returncode == SIGKILL, killed.stderr
@@ -88,6 +92,7 @@ def test_night_on_a_cluster_and_a_store_equals_the_embedded_one(
     tables = catalogue().tables
     expected = {table_id: oracles.table_contents(reference, table_id) for table_id in tables}
     home = like(reference, tmp_path / "home")
+    shutil.copy2(reference.service / "connections.yaml", home.service)  # its sources are there to be asked
     for name, value in store.items():
         monkeypatch.setenv(name, value)
     assert night_by_jobs(runner(cluster), home, killed=False) == 0
