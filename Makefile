@@ -17,14 +17,15 @@ help: ## Show this help
 
 setup: $(VENV)/.ready ## Install what is locked, and fetch the two locked jars
 
-$(VENV)/.ready: requirements.lock pyproject.toml src/ronghe/jars.lock
+$(VENV)/.ready: requirements.lock requirements-dev.lock pyproject.toml src/ronghe/jars.lock
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is missing: install it (Debian: apt-get install python3.11 python3.11-venv), or name it with PYTHON=..."; exit 1; }
 	@command -v java >/dev/null || { echo "Java is missing: install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made: install python3.11-venv."; exit 1; }
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv || { echo "$(UNREACHABLE)"; exit 1; }
 	@echo "Installing what is locked ..."
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
-	  $$uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock \
+	  $$uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes \
+	    -r requirements.lock -r requirements-dev.lock \
 	  && $$uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . \
 	  || { echo "$(UNREACHABLE)"; exit 1; }
 	@$(BIN)/python -m ronghe.jars
@@ -82,9 +83,10 @@ fmt: setup ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: setup ## Resolve the dependencies anew
-	@uv=$$(command -v uv || echo $(BIN)/uv); \
-	  $$uv pip compile -q --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+lock: setup ## Resolve the dependencies anew: what is shipped, and what development adds
+	@compile="$$(command -v uv || echo $(BIN)/uv) pip compile -q --python-version 3.11 --generate-hashes --no-header"; \
+	  $$compile --group build pyproject.toml -o requirements.lock \
+	  && $$compile --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: down ## Remove everything made at run time; asks first
 	@home=$$(realpath -m "$${RONGHE_HOME:-data}"); \

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
+LOCKS = ("requirements.lock", "requirements-dev.lock")
 EXCEPTIONS = Path(__file__).parent / "audit-exceptions.yaml"
 
 
@@ -77,12 +78,13 @@ def faults(report: Mapping[str, Any], exempt: Sequence[Exempt], today: date) -> 
 
 
 def ask(*options: str) -> Mapping[str, Any]:
-    """Run pip-audit on the lock.
+    """Run pip-audit on the locks.
 
     Raises:
         AuditError: it ended without an answer.
     """
-    command = [str(Path(sys.executable).parent / "pip-audit"), "-r", str(ROOT / "requirements.lock")]
+    command = [str(Path(sys.executable).parent / "pip-audit")]
+    command += [f"--requirement={ROOT / name}" for name in LOCKS]
     command += ["--require-hashes", "--disable-pip", "--progress-spinner=off", "--format=json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:

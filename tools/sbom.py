@@ -1,4 +1,4 @@
-"""Write what Ronghe consists of as CycloneDX: the installed Python packages, the locked jars, and Spark's own jars.
+"""Write what Ronghe consists of as CycloneDX: its locked Python packages, its locked jars, and Spark's own jars.
 
 Usage: python tools/sbom.py build/sbom.cdx.json
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyspark
+from packaging.utils import canonicalize_name
 
 from ronghe import jars
 
@@ -21,7 +22,6 @@ VERSION = "1.6"
 _LICENCES = {
     "io.delta": "Apache-2.0",
     "org.apache.hadoop": "Apache-2.0",
-    "org.gaul": "Apache-2.0",
     "org.reactivestreams": "MIT-0",
     "software.amazon.awssdk": "Apache-2.0",
     "software.amazon.eventstream": "Apache-2.0",
@@ -31,17 +31,32 @@ _JAR_NAME = re.compile(r"(?P<name>.+?)-(?P<version>\d.*)\.jar")
 
 
 def python_packages() -> dict[str, Any]:
-    """Return the bill of the installed Python packages."""
+    """Return the bill of the packages that are shipped, with the licences they were installed with.
+
+    What development adds is installed beside them and is no part of it.
+    """
     command = [str(Path(sys.executable).parent / "cyclonedx-py"), "environment", sys.executable]
     command += ["--pyproject", str(ROOT / "pyproject.toml"), "--spec-version", VERSION, "--output-reproducible"]
     command += ["--no-validate"]  # half a minute; the tests validate what is written
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout))
+    found = json.loads(done.stdout)
+    shipped = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE))
+    components = [c for c in found["components"] if canonicalize_name(c["name"]) in shipped]
+    known = {component["bom-ref"] for component in (*components, found["metadata"]["component"])}
+    dependencies = [
+        {
+            **entry,
+            **({"dependsOn": [ref for ref in entry["dependsOn"] if ref in known]} if "dependsOn" in entry else {}),
+        }
+        for entry in found["dependencies"]
+        if entry["ref"] in known
+    ]
+    return {**found, "components": components, "dependencies": dependencies}
 
 
 def locked_jars() -> list[dict[str, Any]]:
     """Return the jars of `jars.lock` as components."""
-    return [_locked(jar) for jar in jars.locked("engine", "s3", "s3-server")]
+    return [_locked(jar) for jar in jars.locked("engine", "s3")]
 
 
 def _locked(jar: jars.Jar) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What is installed is known, and what is known against it is mended or let pass with a reason and a day."""
 
 import json
+import re
 from datetime import date
 from importlib.metadata import version
 from typing import Any
@@ -53,7 +54,7 @@ def test_an_audit_that_looked_nothing_up_is_no_green_one(packages: list[Any]) ->
 
 
 def test_exceptions_have_a_reason_a_day_and_a_locked_package() -> None:
-    locked = (audit.ROOT / "requirements.lock").read_text("utf-8")
+    locked = "".join((audit.ROOT / name).read_text("utf-8") for name in audit.LOCKS)
     for found in audit.exceptions():
         assert len(found.reason) > 60
         assert isinstance(found.expires, date)
@@ -81,7 +82,8 @@ def test_bill_of_materials_names_every_package_and_every_jar(bill: dict[str, Any
     found = {(c.get("group", ""), c["name"], c.get("version")): c for c in bill["components"]}
     for name in ("apache-airflow", "apache-airflow-providers-fab", "deltalake", "pyspark"):
         assert ("", name, version(name)) in found
-    for jar in jars.locked("engine", "s3", "s3-server"):
+    assert not {"pytest", "mypy", "uv", "s3proxy"} & {name for _, name, _ in found}
+    for jar in jars.locked("engine", "s3"):
         component = found[jar.group, jar.artifact, jar.version]
         assert component["hashes"] == [{"alg": "SHA-256", "content": jar.sha256}]
         assert component["licenses"]
@@ -89,10 +91,22 @@ def test_bill_of_materials_names_every_package_and_every_jar(bill: dict[str, Any
     assert "://" not in json.dumps([c for c in bill["components"] if c.get("purl", "").startswith("pkg:maven")])
 
 
-def test_requirements_lock_holds_hashes_and_no_address() -> None:
-    text = (audit.ROOT / "requirements.lock").read_text("utf-8")
+@pytest.mark.parametrize("name", audit.LOCKS)
+def test_lock_holds_hashes_and_no_address(name: str) -> None:
+    text = (audit.ROOT / name).read_text("utf-8")
     assert "://" not in text
     assert text.count("==") <= text.count("--hash=sha256:")
+
+
+def test_no_tool_of_development_is_shipped_and_both_locks_agree() -> None:
+    shipped, beside = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (audit.ROOT / name).read_text("utf-8"), re.MULTILINE))
+        for name in audit.LOCKS
+    )
+    assert not {"hypothesis", "mypy", "pytest", "ruff", "uv"} & set(shipped)
+    assert {name: beside[name] for name in shipped if name in beside} == {
+        name: found for name, found in shipped.items() if name in beside
+    }
 
 
 def test_tools_are_where_the_makefile_says() -> None:
