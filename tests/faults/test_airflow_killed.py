@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -88,7 +89,7 @@ def test_night_ends_the_same_whichever_process_was_killed(night: Night, victim: 
         night.must("up")
         running = service.state(home)
         assert running
-        assert service.is_whole(running), f"{part} was not started again"
+        await_that(partial(service.is_whole, running), 60)  # a busy machine may answer one question too late
         assert run_dag(home) == set(), f"after {part} was killed"
         with Airflow.connect(home) as airflow:
             assert airflow.run_state(DAG, run) in ("success", "failed"), "a run is left behind"

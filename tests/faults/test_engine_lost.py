@@ -17,13 +17,13 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.faults
 
-# A job that tells when it has begun, then keeps the engine busy for minutes.
+# A job that tells when it has begun, then keeps the engine busy for hours.
 JOB = """
 from ronghe.job import run_job
 def run(ctx):
     {before}
     print("began", flush=True)
-    return ctx.spark.range(10**11).selectExpr("sum(id % 7)").first()[0]
+    return ctx.spark.range(10**13).selectExpr("sum(id % 7)").first()[0]
 run_job(run, "long_job")
 """
 AS_THE_CLIENT_COMES = (

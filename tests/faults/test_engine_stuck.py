@@ -13,13 +13,13 @@ from tests.faults.victim import Victim, await_that, folder, victim_at
 
 pytestmark = pytest.mark.faults
 
-# It would write one row after minutes of work. Airflow's own timeout ends it before.
+# It would write one row after hours of work. Airflow's own timeout ends it before.
 LONG = """
 from airflow.sdk.execution_time.timeout import timeout
 from ronghe.job import run_job
 def run(ctx):
     print("began", flush=True)
-    frame = ctx.spark.range(10**11).selectExpr(
+    frame = ctx.spark.range(10**13).selectExpr(
         "'night' AS table_name", "cast(sum(id % 7) AS string) AS part", "'late' AS state")
     return int(ctx.lake.append("meta.mart_part", frame, "late"))
 with timeout({seconds}):

@@ -208,7 +208,7 @@ def _start(home: Home, settings: dict[str, str], config: str) -> ServiceState:
             start_new_session=True,
         )
     started = save_state(_state_file(home), process.pid, port(), config)
-    _await_health(process, home)
+    _await_wholeness(process, started, home)
     return started
 
 
@@ -243,13 +243,13 @@ def _program(settings: dict[str, str]) -> str:
     return command
 
 
-def _await_health(process: "subprocess.Popen[bytes]", home: Home) -> None:
-    """Wait until Airflow is well."""
+def _await_wholeness(process: "subprocess.Popen[bytes]", started: ServiceState, home: Home) -> None:
+    """Wait until Airflow is whole: what those reported that ran before does not count."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise AirflowError(f"Airflow ended at its start. Its log is {home.logs / 'airflow.log'}.")
-        if is_well(port()):
+        if is_whole(started):
             return
         time.sleep(0.5)
     down(home)
