@@ -274,6 +274,7 @@ def replay(world: World, root: Path) -> Home:
     """Make the undisturbed home: the same deliveries in the same order, the same keys, every ingest once a day.
 
     What is built from them is built once, at the end: it follows from what was delivered, not from when it was built.
+    The ids of places alone tell when they were first seen (`tests/oracles/places.py`).
     """
     reference = Home(root).make()
     shutil.copytree(world.home.keys, reference.keys, dirs_exist_ok=True)

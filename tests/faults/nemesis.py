@@ -32,7 +32,7 @@ from ronghe.job import EXIT_FAILURE
 from ronghe.lake import Lake
 from tests.faults import days
 from tests.faults.proxy import Proxy
-from tests.oracles import soundness
+from tests.oracles import places, soundness
 from tests.ports import free_port
 
 KINDS = (
@@ -239,7 +239,8 @@ def judge(world: days.World, nemesis: Nemesis, root: Path) -> list[str]:
     reference = days.replay(world, root / "reference")
     world.say("comparing")
     fired = {"any fault": nemesis.fired.total()}
-    found = soundness.faults_after(world.home, reference, days.TABLES, nemesis.watch, fired)
+    found = soundness.faults_after(world.home, reference, days.TABLES, nemesis.watch, fired, places.names)
+    found += [f"identity: {fault}" for fault in places.identity_faults(world.home)]
     with engine.session(world.home, "nemesis") as spark:
         found += soundness.spark_count_faults(Lake(world.home, catalogue(), spark), days.TABLES)
     return faults + found

@@ -5,6 +5,7 @@ Every function returns the faults it found as readable lines; an empty list is r
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
@@ -259,12 +260,18 @@ def disclosure_faults(home: Home) -> list[str]:
     return faults
 
 
-def table_contents(home: Home, table_id: str) -> Counter[tuple[Any, ...]]:
+def table_contents(home: Home, table_id: str, names: Mapping[Any, Any] | None = None) -> Counter[tuple[Any, ...]]:
     """Return a table's rows as a multiset, without the instant an event was written and what follows from it.
 
     The state that was judged names the write of its rows, and that the instant their deliveries were claimed.
+
+    Args:
+        home: whose table it is.
+        table_id: the table.
+        names: what takes the place of values that homes with the same deliveries need not share.
     """
     rows = database(home, table_id)
     of_the_clock = {"recorded_at", *(("state",) if table_id == "meta.quality" else ())}
     columns = [c for c in catalogue().table(table_id).column_names if c not in of_the_clock]
-    return Counter(rows.sql(f"SELECT {', '.join(columns)} FROM {table_id.replace('.', '_')}").fetchall())
+    found = rows.sql(f"SELECT {', '.join(columns)} FROM {table_id.replace('.', '_')}").fetchall()
+    return Counter(tuple(names.get(cell, cell) for cell in row) if names else row for row in found)

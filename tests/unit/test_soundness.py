@@ -17,7 +17,7 @@ from ronghe.orchestration import service
 from ronghe.release import package
 from tests import canary
 from tests.open_tables import FLOW, Row, append, record, small_extract, write, write_livelihood
-from tests.oracles import soundness
+from tests.oracles import places, soundness
 
 FLOWS = "mart.passenger_flow"
 EVENT: Row = {
@@ -212,3 +212,34 @@ def test_rows_that_others_read_are_those_of_the_log(tmp_path: Path) -> None:
 
     write_deltalake(tmp_path, pa.table({"n": [1, 2]}))
     assert list(soundness.reader_faults(tmp_path)) == []
+
+
+def links(home: Home, **ids: str) -> Home:
+    """Write how a source calls its stations: the place of each by its name."""
+    common: Row = {"source_code": "shenzhen", "place_kind_code": "metro_station", "place_code": None, "record_count": 1}
+    write(home, places.LINKS, [{**common, "place_name": name, "place_id": place} for name, place in ids.items()])
+    return home
+
+
+def test_homes_may_give_a_place_other_ids_but_not_link_it_otherwise(tmp_path: Path) -> None:
+    one = links(Home(tmp_path / "one").make(), 东站="plc_1", 西站="plc_2", 西="plc_2")
+    same = links(Home(tmp_path / "same").make(), 东站="plc_8", 西站="plc_9", 西="plc_9")
+    other = links(Home(tmp_path / "other").make(), 东站="plc_1", 西站="plc_2", 西="plc_3")
+    assert soundness.content_faults(one, same, [places.LINKS], places.names) == []
+    assert soundness.content_faults(one, same, [places.LINKS], lambda _: {}) != []
+    assert soundness.content_faults(one, other, [places.LINKS], places.names) != []
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        ({"东站": "plc_1", "西站": "plc_2", "西": "plc_2"}, []),
+        ({"东站": "plc_1", "西站": "plc_1"}, []),
+        ({"东站": "plc_3", "西站": "plc_2"}, ["plc_1 became plc_3"]),
+        ({"东站": "plc_2", "西站": "plc_1"}, ["plc_1 became plc_2", "plc_2 became plc_1"]),
+    ],
+    ids=["came to", "joined", "another", "exchanged"],
+)
+def test_a_place_keeps_its_id(tmp_path: Path, after: dict[str, str], found: list[str]) -> None:
+    home = links(Home(tmp_path).make(), 东站="plc_1", 西站="plc_2")
+    assert sorted(places.identity_faults(links(home, **after))) == found
