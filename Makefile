@@ -7,8 +7,7 @@ BIN := $(VENV)/bin
 # Tests are about our own declarations, whatever folders a shell has in force.
 # Two JVMs on two cores: a collector without threads of its own disturbs the other one least.
 PYTEST := env -u RONGHE_SCHEMAS -u RONGHE_SOURCES SPARK_SUBMIT_OPTS="-XX:+UseSerialGC" $(BIN)/pytest -q
-# One Spark keeps little more than one core busy; two of them, each with whole files, take little more than half the
-# time. The night, by far the longest, begins early if files are taken in their order.
+# One Spark keeps little more than one core busy; two of them, each with whole files, take little more than half the time.
 BOTH_CORES := -n 2 --dist loadfile
 UNREACHABLE := The package registries cannot be reached (see the lines above): check the network or your proxy, then try again.
 
@@ -47,6 +46,7 @@ check: setup ## Format, lint, types, imports and contracts: a minute and a half,
 	@$(BIN)/lint-imports --no-cache
 	@$(PYTEST) $(BOTH_CORES) tests/contracts
 
+# Files are taken in their order, for the night, by far the longest, is to begin early.
 test: check ## Check, then run every other test but the long nights
 	@$(PYTEST) $(BOTH_CORES) tests/unit tests/dags
 	@$(PYTEST) $(BOTH_CORES) tests/spark -m "not long"

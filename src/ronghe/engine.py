@@ -375,7 +375,7 @@ def _let_in(home: Home) -> Iterator[None]:
     """Let clients that are made meanwhile show the home's token, unless the environment has one.
 
     A client looks for it in the environment when it is made. In its address errors would quote it; left in the
-    environment it would be shown to the engine of another home.
+    environment it would be shown to the engine of another home. For one thread at a time.
     """
     if TOKEN_VARIABLE in os.environ:
         yield

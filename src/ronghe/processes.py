@@ -108,10 +108,15 @@ def alive(pid: int) -> bool:
 
 
 def variables(pid: int) -> dict[str, str]:
-    """Return the environment a process of this user was started with; none of one that is gone."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+    """Return the environment a process of this user was started with.
+
+    Raises:
+        ProcessLookupError: it is gone, or is another user's.
+    """
+    try:
         return dict(psutil.Process(pid).environ())
-    return {}
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        raise ProcessLookupError(f"process {pid} does not tell what it was started with") from None
 
 
 def listening(host: str, port: int, seconds: float = 1.0) -> bool:

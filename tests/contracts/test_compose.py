@@ -104,7 +104,7 @@ def test_image_holds_what_the_package_needs() -> None:
     allowed = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE))
     assert {"src", "schemas", "expectations", "plugins", "jobs", "dags", "requirements.lock"} <= copied
     [uv] = re.findall(r"\buv==(\S+)", (ROOT / "Dockerfile").read_text("utf-8"))
-    assert f"\nuv=={uv} " in (ROOT / "requirements-dev.lock").read_text("utf-8")
+    assert f"\nuv=={uv} " in (ROOT / "requirements.lock").read_text("utf-8")
     assert copied <= allowed
     assert all((ROOT / name).exists() for name in allowed)
 

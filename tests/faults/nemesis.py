@@ -240,7 +240,7 @@ def judge(world: days.World, nemesis: Nemesis, root: Path) -> list[str]:
     world.say("comparing")
     fired = {"any fault": nemesis.fired.total()}
     found = soundness.faults_after(world.home, reference, days.TABLES, nemesis.watch, fired, places.names)
-    found += [f"identity: {fault}" for fault in places.identity_faults(world.home)]
+    found += [f"identity: {fault}" for fault in soundness.answer(lambda: places.identity_faults(world.home))]
     with engine.session(world.home, "nemesis") as spark:
         found += soundness.spark_count_faults(Lake(world.home, catalogue(), spark), days.TABLES)
     return faults + found

@@ -28,10 +28,11 @@ def names(home: Home) -> dict[str, tuple[Any, ...]]:
 
 
 def identity_faults(home: Home) -> list[str]:
-    """No place got another id: not in any version of the links that is still there."""
+    """From one version of the links to the next that has any no place got another id; what vanishes may come as new."""
     path = Lake(home, catalogue()).path(LINKS)
     first, last = _first_version(Path(path)), stores.open_table(path).version()
-    versions = [_ids(DeltaTable(path, version=version)) for version in range(first, last + 1)]
+    every = (_ids(DeltaTable(path, version=version)) for version in range(first, last + 1))
+    versions = [ids for ids in every if ids]
     return [fault for before, after in pairwise(versions) for fault in _changes(before, after)]
 
 
@@ -45,7 +46,7 @@ def _changes(before: Ids, after: Ids) -> Iterator[str]:
 
 
 def _first_version(path: Path) -> int:
-    return min(int(file.stem) for file in (path / "_delta_log").glob("*.json"))
+    return min(int(file.stem) for file in (path / "_delta_log").glob("*.json") if file.stem.isdigit())
 
 
 def _ids(table: DeltaTable) -> Ids:

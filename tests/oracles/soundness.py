@@ -60,10 +60,10 @@ def faults_after(
         "leaks": lambda: leaks.find_leaks(home, leaks.identifiers(home)) if home.truth.is_dir() else [],
         "fired": lambda: fired_faults(fired or {}),
     }
-    return [f"{oracle}: {fault}" for oracle, ask in asked.items() for fault in _answer(ask)]
+    return [f"{oracle}: {fault}" for oracle, ask in asked.items() for fault in answer(ask)]
 
 
-def _answer(ask: Callable[[], list[str]]) -> list[str]:
+def answer(ask: Callable[[], list[str]]) -> list[str]:
     """Return an oracle's faults; a home too damaged to be asked is one, and stops no other oracle."""
     try:
         return ask()
@@ -129,7 +129,10 @@ def _by_delivery(home: Home, table_id: str) -> Counter[str]:
 
 
 def content_faults(
-    home: Home, reference: Home, tables: Iterable[str], names: Callable[[Home], Mapping[Any, Any]]
+    home: Home,
+    reference: Home,
+    tables: Iterable[str],
+    names: Callable[[Home], Mapping[Any, Any]] = lambda _: {},
 ) -> list[str]:
     """Each table has the rows of the reference's, each as often; only how many differ is told, never a row."""
     faults = []

@@ -82,7 +82,7 @@ def test_bill_of_materials_names_every_package_and_every_jar(bill: dict[str, Any
     found = {(c.get("group", ""), c["name"], c.get("version")): c for c in bill["components"]}
     for name in ("apache-airflow", "apache-airflow-providers-fab", "deltalake", "pyspark"):
         assert ("", name, version(name)) in found
-    assert not {"pytest", "mypy", "uv", "s3proxy"} & {name for _, name, _ in found}
+    assert not {"pytest", "mypy", "s3proxy"} & {name for _, name, _ in found}
     for jar in jars.locked("engine", "s3"):
         component = found[jar.group, jar.artifact, jar.version]
         assert component["hashes"] == [{"alg": "SHA-256", "content": jar.sha256}]
@@ -103,7 +103,7 @@ def test_no_tool_of_development_is_shipped_and_both_locks_agree() -> None:
         dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (audit.ROOT / name).read_text("utf-8"), re.MULTILINE))
         for name in audit.LOCKS
     )
-    assert not {"hypothesis", "mypy", "pytest", "ruff", "uv"} & set(shipped)
+    assert not {"hypothesis", "mypy", "pytest", "ruff"} & set(shipped)
     assert {name: beside[name] for name in shipped if name in beside} == {
         name: found for name, found in shipped.items() if name in beside
     }

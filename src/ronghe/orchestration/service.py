@@ -159,9 +159,12 @@ def refuse_other_declarations(running: ServiceState) -> None:
     """Refuse an Airflow whose tasks read other declarations than this process does: it would build other tables.
 
     Raises:
-        AirflowError: it was started with other folders or other sources.
+        AirflowError: it was started with other folders or other sources, or cannot be asked.
     """
-    theirs = variables(running.pid)
+    try:
+        theirs = variables(running.pid)
+    except ProcessLookupError:
+        raise AirflowError("Airflow has ended, or is another user's. Start it with `ronghe up`.") from None
     for name, usual in ((FOLDERS_VARIABLE, BUILTIN), (SOURCES_VARIABLE, "")):
         here, there = os.environ.get(name, usual), theirs.get(name, usual)
         if here != there:
