@@ -43,14 +43,10 @@ def python_packages() -> dict[str, Any]:
     shipped = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE))
     components = [c for c in found["components"] if canonicalize_name(c["name"]) in shipped]
     known = {component["bom-ref"] for component in (*components, found["metadata"]["component"])}
-    dependencies = [
-        {
-            **entry,
-            **({"dependsOn": [ref for ref in entry["dependsOn"] if ref in known]} if "dependsOn" in entry else {}),
-        }
-        for entry in found["dependencies"]
-        if entry["ref"] in known
-    ]
+    dependencies = [entry for entry in found["dependencies"] if entry["ref"] in known]
+    for entry in dependencies:
+        if "dependsOn" in entry:
+            entry["dependsOn"] = [ref for ref in entry["dependsOn"] if ref in known]
     return {**found, "components": components, "dependencies": dependencies}
 
 

@@ -12,6 +12,7 @@ from ronghe import stores
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
+from tests.oracles.soundness import versions_of
 
 LINKS = "fused.link_place_source"
 _SIGHTING = ("source_code", "place_kind_code", "place_code", "place_name")
@@ -30,8 +31,7 @@ def names(home: Home) -> dict[str, tuple[Any, ...]]:
 def identity_faults(home: Home) -> list[str]:
     """From one version of the links to the next that has any no place got another id; what vanishes may come as new."""
     path = Lake(home, catalogue()).path(LINKS)
-    first, last = _first_version(Path(path)), stores.open_table(path).version()
-    every = (_ids(DeltaTable(path, version=version)) for version in range(first, last + 1))
+    every = (_ids(DeltaTable(path, version=version)) for version in versions_of(Path(path) / "_delta_log"))
     versions = [ids for ids in every if ids]
     return [fault for before, after in pairwise(versions) for fault in _changes(before, after)]
 
@@ -43,10 +43,6 @@ def _changes(before: Ids, after: Ids) -> Iterator[str]:
         old, new = before[sighting], after[sighting]
         if new != old and old not in kept and new not in kept:
             yield f"{old} became {new}"
-
-
-def _first_version(path: Path) -> int:
-    return min(int(file.stem) for file in (path / "_delta_log").glob("*.json") if file.stem.isdigit())
 
 
 def _ids(table: DeltaTable) -> Ids:

@@ -185,9 +185,14 @@ def _changed(file: Path, first: tuple[int, int, int]) -> bool:
     return file.exists() and _written(file) != first
 
 
+def versions_of(log: Path) -> list[int]:
+    """Return the versions a table's log has files of, in order."""
+    return sorted(int(file.stem) for file in log.glob("[0-9]*.json") if file.stem.isdigit())
+
+
 def version_faults(log: Path) -> Iterator[str]:
     """Yield gaps between a log's versions, and version files that cannot be read line by line."""
-    versions = sorted(int(file.stem) for file in log.glob("[0-9]*.json") if file.stem.isdigit())
+    versions = versions_of(log)
     if not versions:
         yield "the log has no version"
         return

@@ -104,9 +104,8 @@ def test_no_tool_of_development_is_shipped_and_both_locks_agree() -> None:
         for name in audit.LOCKS
     )
     assert not {"hypothesis", "mypy", "pytest", "ruff"} & set(shipped)
-    assert {name: beside[name] for name in shipped if name in beside} == {
-        name: found for name, found in shipped.items() if name in beside
-    }
+    both = shipped.keys() & beside.keys()
+    assert {name: beside[name] for name in both} == {name: shipped[name] for name in both}
 
 
 def test_tools_are_where_the_makefile_says() -> None:
