@@ -15,7 +15,7 @@ from bench import airflow, change, organisations, presidio, report, texts
 from bench.chains import CHAINS, measure_chain
 from bench.results import Results, best, cpu_ratio, ratio
 from bench.world import Stage, World
-from ronghe import engine
+from ronghe import engine, sessions
 from ronghe.home import Home
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _engine(home: Home) -> Iterator[tuple["SparkSession", int]]:
     state = engine.up(home)
     try:
         os.environ[engine.TOKEN_VARIABLE] = engine.token(home)
-        with engine.session(home, "bench") as spark:
+        with sessions.on_engine(home, "bench") as spark:
             yield spark, state.pid
     finally:
         engine.down(home)

@@ -1,4 +1,4 @@
-"""The only maker of Spark sessions: a Connect server beside the lake, or a classic session for unit tests.
+"""The engine: a Spark Connect server beside the lake, and who may be it.
 
 One machine: `up` starts a server bound to loopback with a token. Delta's commit on a local file system is atomic only
 inside one JVM, so the server inherits a lock on the lake's root (the lease); the operating system frees it when the
@@ -11,12 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, NoReturn
 
-from ronghe import __version__, cluster, jars, sessions, spill, stores
+from ronghe import __version__, cluster, jars, spill, stores
 from ronghe.home import Home
 from ronghe.locks import holding
 from ronghe.processes import (
@@ -31,17 +30,19 @@ from ronghe.processes import (
     secret_file,
 )
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 # Airflow's pool of the engine: every task that talks to it takes a slot; two keep two cores busy.
 POOL, POOL_SLOTS, POOL_SAID = "engine", 2, "Slots of the one Spark engine"
 # Where the work is done: `embedded` in the server itself, `cluster` in workers of their own (`ronghe up --engine`).
 KIND_VARIABLE, EMBEDDED, CLUSTER = "RONGHE_ENGINE", "embedded", "cluster"
 TOKEN_VARIABLE = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 - the variable's name, not a token
 _START_SECONDS = 300
-# How long a server may be out of reach before a session gives it up, and how long one may be stuck.
-_LOST_SECONDS, _STUCK_SECONDS = 5.0, 15.0
+# How long a server may be stuck.
+_STUCK_SECONDS = 15.0
+# How long a server goes on with an operation that no client listens to. One that lives comes back within a second.
+ABANDONED_SECONDS = 20
+# When it has seen at the latest that nobody listens: after two minutes it ends a stream of answers, for its client to
+# take up again (Spark's default of `spark.connect.execute.reattachable.senderMaxStreamDuration`).
+NOTICED_SECONDS = 120
 # What stands in the log before the words of each server.
 _BEGINS = b"A server of Ronghe begins.\n"
 # A Connect server leaks a little with each session (SPARK-54055); a fresh one costs five seconds.
@@ -69,7 +70,7 @@ def settings(home: Home, port: int) -> dict[str, str]:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.connect.session.manager.defaultSessionTimeout": "30m",
-        "spark.connect.execute.manager.detachedTimeout": f"{sessions.ABANDONED_SECONDS}s",
+        "spark.connect.execute.manager.detachedTimeout": f"{ABANDONED_SECONDS}s",
         "spark.connect.execute.manager.maintenanceInterval": "5s",
         # A server without memory would live on half dead; one that ends is started again by the next task.
         # So would one whose code cache is full: nothing is compiled any more, and a method handle without room in it
@@ -144,8 +145,34 @@ def up(home: Home) -> ServiceState:
         return _start(home, port, config)
 
 
+def answers(target: str, seconds: float = _STUCK_SECONDS) -> bool:
+    """Say whether the server shakes hands: one that is stopped or stuck takes connections and says nothing.
+
+    Args:
+        target: address of the server, `sc://host:port`.
+        seconds: how long the handshake may take.
+    """
+    import grpc
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    # A connection of its own: one that stands already says nothing about the server's health.
+    channel = DefaultChannelBuilder(target, [("grpc.use_local_subchannel_pool", 1)]).toChannel()
+    try:
+        grpc.channel_ready_future(channel).result(timeout=seconds)
+    except grpc.FutureTimeoutError:
+        return False
+    finally:
+        channel.close()
+    return True
+
+
 def _answers(running: ServiceState) -> bool:
-    return sessions.answers(f"sc://localhost:{running.port}", _STUCK_SECONDS)
+    return answers(_local(running.port))
+
+
+def _local(port: int) -> str:
+    # The client speaks plain text with a token only to a host that is literally `localhost`.
+    return f"sc://localhost:{port}"
 
 
 def _config(home: Home, port: int) -> str:
@@ -267,15 +294,15 @@ def _await_start(process: "subprocess.Popen[bytes]", port: int, home: Home) -> N
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise EngineError(f"The engine ended at its start. {_why(home)}")
+            raise EngineError(f"The engine ended at its start. {why(home)}")
         if listening("127.0.0.1", port):
             return
         time.sleep(0.1)
     end_group(process.pid)
-    raise EngineError(f"The engine did not answer within {_START_SECONDS} s. {_why(home)}")
+    raise EngineError(f"The engine did not answer within {_START_SECONDS} s. {why(home)}")
 
 
-def _why(home: Home) -> str:
+def why(home: Home) -> str:
     """Return the likely cause, read from the end of the engine's log; nothing where it runs elsewhere."""
     log = home.engine / "engine.log"
     if not log.exists():
@@ -324,67 +351,7 @@ def url(home: Home) -> str:
     running = state(home)
     if running is None:
         raise EngineError(f"No engine runs for {home.root}. Start it with `ronghe up`.")
-    # The client speaks plain text with a token only to a host that is literally `localhost`.
-    return f"sc://localhost:{running.port}"
-
-
-@contextlib.contextmanager
-def session(home: Home, app: str, address: str | None = None) -> Iterator["SparkSession"]:
-    """Open a session of its own on the server and end it afterwards.
-
-    With a dead server the client would retry for ten minutes, so the server is probed first, and again at each retry.
-    What sessions of dead processes left on the server is ended before.
-
-    Raises:
-        EngineError: nothing listens at the address, or the server was lost while the session was open.
-    """
-    target = address or url(home)
-    host, _, port = target.removeprefix("sc://").partition(";")[0].rstrip("/").partition(":")
-    reachable = partial(listening, host, int(port or 15002))
-    answers = partial(sessions.answers, target, _STUCK_SECONDS)
-    if not (reachable() and answers()):
-        raise EngineError(f"The engine at {target} does not answer. Start it with `ronghe up`, then try again.")
-    from pyspark.sql import SparkSession
-
-    with _let_in(home) if host == "localhost" else contextlib.nullcontext():
-        sessions.end_abandoned(home, target)
-        spark = SparkSession.builder.remote(target).create()
-    spark.client.set_retry_policies([sessions.while_reachable(reachable, _LOST_SECONDS)])
-    spark.addTag(app)
-    with sessions.registered(home, spark.client._session_id) as registration:
-        try:
-            yield spark
-        except Exception:
-            if not reachable():
-                # The client's own message may quote a plan, and with it rows.
-                raise EngineError(
-                    f"The engine at {target} was lost while {app} ran. Start it with `ronghe up`, then run {app} "
-                    f"again: what was written is not written twice. {_why(home)}".rstrip()
-                ) from None
-            raise
-        finally:
-            if reachable() and answers():
-                spark.stop()
-                registration.unlink(missing_ok=True)
-            else:  # it would never answer that it ended the session
-                spark.client.close()
-
-
-@contextlib.contextmanager
-def _let_in(home: Home) -> Iterator[None]:
-    """Let clients that are made meanwhile show the home's token, unless the environment has one.
-
-    A client looks for it in the environment when it is made. In its address errors would quote it; left in the
-    environment it would be shown to the engine of another home. For one thread at a time.
-    """
-    if TOKEN_VARIABLE in os.environ:
-        yield
-        return
-    os.environ[TOKEN_VARIABLE] = token(home)
-    try:
-        yield
-    finally:
-        os.environ.pop(TOKEN_VARIABLE, None)
+    return _local(running.port)
 
 
 def revive_if_lost(home: Home) -> bool:
@@ -398,33 +365,3 @@ def revive_if_lost(home: Home) -> bool:
         return False
     up(home)
     return True
-
-
-@contextlib.contextmanager
-def classic_session(home: Home) -> Iterator["SparkSession"]:
-    """Open a session inside this process, for unit tests; it takes the lease of the home's lake like a server.
-
-    Raises:
-        EngineError: another engine holds the lake.
-    """
-    from pyspark.sql import SparkSession
-
-    home.make()
-    # Workers run under this interpreter, as the server's do.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    skipped = ("spark.connect.", "spark.driver.memory")
-    # Hundreds of tests in one session: what is kept about queries that are over filled a heap of the usual 1 GiB.
-    own = {"spark.driver.memory": "3g", "spark.ui.retainedJobs": "20", "spark.ui.retainedStages": "20"}
-    own |= {"spark.ui.retainedTasks": "200", "spark.sql.ui.retainedExecutions": "20"}
-    with lease(home):
-        builder = SparkSession.builder.master("local[2]").appName("ronghe-tests")
-        for key, value in settings(home, 0).items():
-            if not key.startswith(skipped):
-                builder = builder.config(key, value)
-        for key, value in own.items():
-            builder = builder.config(key, value)
-        spark = builder.getOrCreate()
-        try:
-            yield spark
-        finally:
-            spark.stop()

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ronghe import engine, lineage
+from ronghe import engine, lineage, sessions
 from ronghe.contracts import Catalogue, ContractError, Feed, catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
@@ -153,7 +153,7 @@ def run_job(
         _measured(home, name, feed_id),
         lineage.recorded(home, outlook, name, feed_id),
         without_row_content(home, name),
-        engine.session(home, name, address) as spark,
+        sessions.on_engine(home, name, address) as spark,
     ):
         lake = Lake(home, found, spark, outlook.accesses)
         return run(JobContext(home, found, spark, lake, feed_id, asked))

@@ -1,59 +1,123 @@
-"""What ties a session to its server: whether it answers, how long it is waited for, and what a dead client left there.
+"""The only maker of Spark sessions: on the engine, or inside this process for unit tests.
 
 A server goes on with what a client asked for after the client has died, and may write for minutes. So every session
 holds a lock on a file named after it (`service/sessions`), which the operating system frees however its process ends,
 and whoever opens a session first ends those whose file nobody holds. What nobody takes up the server itself ends
-`ABANDONED_SECONDS` after it has seen that its client is gone.
+`engine.ABANDONED_SECONDS` after it has seen that its client is gone.
 """
 
 import contextlib
 import fcntl
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ronghe import engine
 from ronghe.home import Home
 from ronghe.locks import holding
+from ronghe.processes import listening
 
 if TYPE_CHECKING:
-    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql import SparkSession
     from pyspark.sql.connect.client.retries import RetryPolicy
 
-# How long the server goes on with an operation that no client listens to. One that lives comes back within a second.
-ABANDONED_SECONDS = 20
-# When it has seen at the latest that nobody listens: after two minutes it ends a stream of answers, for its client to
-# take up again (Spark's default of `spark.connect.execute.reattachable.senderMaxStreamDuration`).
-NOTICED_SECONDS = 120
+# How long the server may be out of reach before a session gives it up.
+_LOST_SECONDS = 5.0
 
 
-def answers(target: str, seconds: float) -> bool:
-    """Say whether the server shakes hands: one that is stopped or stuck takes connections and says nothing.
+@contextlib.contextmanager
+def on_engine(home: Home, app: str, address: str | None = None) -> Iterator["SparkSession"]:
+    """Open a session of its own on the server and end it afterwards.
 
-    Args:
-        target: address of the server, `sc://host:port`.
-        seconds: how long the handshake may take.
+    With a dead server the client would retry for ten minutes, so the server is probed first, and again at each retry.
+    What sessions of dead processes left on the server is ended before.
+
+    Raises:
+        EngineError: nothing listens at the address, or the server was lost while the session was open.
     """
-    import grpc
+    target = address or engine.url(home)
+    host, _, port = target.removeprefix("sc://").partition(";")[0].rstrip("/").partition(":")
+    reachable = partial(listening, host, int(port or 15002))
+    if not (reachable() and engine.answers(target)):
+        raise engine.EngineError(f"The engine at {target} does not answer. Start it with `ronghe up`, then try again.")
+    from pyspark.sql import SparkSession
 
-    # A connection of its own: one that stands already says nothing about the server's health.
-    channel = _builder(target, [("grpc.use_local_subchannel_pool", 1)]).toChannel()
+    with _let_in(home) if host == "localhost" else contextlib.nullcontext():
+        end_abandoned(home, target)
+        spark = SparkSession.builder.remote(target).create()
+    spark.client.set_retry_policies([_while_reachable(reachable, _LOST_SECONDS)])
+    spark.addTag(app)
+    with registered(home, spark.client._session_id) as registration:
+        try:
+            yield spark
+        except Exception:
+            if not reachable():
+                # The client's own message may quote a plan, and with it rows.
+                raise engine.EngineError(
+                    f"The engine at {target} was lost while {app} ran. Start it with `ronghe up`, then run {app} "
+                    f"again: what was written is not written twice. {engine.why(home)}".rstrip()
+                ) from None
+            raise
+        finally:
+            if reachable() and engine.answers(target):
+                spark.stop()
+                registration.unlink(missing_ok=True)
+            else:  # it would never answer that it ended the session
+                spark.client.close()
+
+
+@contextlib.contextmanager
+def in_process(home: Home) -> Iterator["SparkSession"]:
+    """Open a session inside this process, for unit tests; it takes the lease of the home's lake like a server.
+
+    Raises:
+        EngineError: another engine holds the lake.
+    """
+    from pyspark.sql import SparkSession
+
+    home.make()
+    # Workers run under this interpreter, as the server's do.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    skipped = ("spark.connect.", "spark.driver.memory")
+    # Hundreds of tests in one session: what is kept about queries that are over filled a heap of the usual 1 GiB.
+    own = {"spark.driver.memory": "3g", "spark.ui.retainedJobs": "20", "spark.ui.retainedStages": "20"}
+    own |= {"spark.ui.retainedTasks": "200", "spark.sql.ui.retainedExecutions": "20"}
+    with engine.lease(home):
+        builder = SparkSession.builder.master("local[2]").appName("ronghe-tests")
+        for key, value in engine.settings(home, 0).items():
+            if not key.startswith(skipped):
+                builder = builder.config(key, value)
+        for key, value in own.items():
+            builder = builder.config(key, value)
+        spark = builder.getOrCreate()
+        try:
+            yield spark
+        finally:
+            spark.stop()
+
+
+@contextlib.contextmanager
+def _let_in(home: Home) -> Iterator[None]:
+    """Let clients that are made meanwhile show the home's token, unless the environment has one.
+
+    A client looks for it in the environment when it is made. In its address errors would quote it; left in the
+    environment it would be shown to the engine of another home. For one thread at a time.
+    """
+    if engine.TOKEN_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[engine.TOKEN_VARIABLE] = engine.token(home)
     try:
-        grpc.channel_ready_future(channel).result(timeout=seconds)
-    except grpc.FutureTimeoutError:
-        return False
+        yield
     finally:
-        channel.close()
-    return True
+        os.environ.pop(engine.TOKEN_VARIABLE, None)
 
 
-def _builder(target: str, options: list[tuple[str, int]] | None = None) -> "DefaultChannelBuilder":
-    from pyspark.sql.connect.client import DefaultChannelBuilder
-
-    return DefaultChannelBuilder(target, options)
-
-
-def while_reachable(reachable: Callable[[], bool], seconds: float) -> "RetryPolicy":
+def _while_reachable(reachable: Callable[[], bool], seconds: float) -> "RetryPolicy":
     """Return the client's own policy of retries, but for a server that cannot be reached for so many seconds.
 
     The state of a session dies with its server, so there is nothing to wait for.
@@ -104,9 +168,9 @@ def _end(target: str, session_id: str) -> None:
     A server that was started since knows nothing of it, which is as good.
     """
     from pyspark.errors import PySparkException
-    from pyspark.sql.connect.client import SparkConnectClient
+    from pyspark.sql.connect.client import DefaultChannelBuilder, SparkConnectClient
 
-    builder = _builder(target)
+    builder = DefaultChannelBuilder(target)
     builder.set("session_id", session_id)
     client = SparkConnectClient(builder)
     client.set_retry_policies([])

@@ -22,6 +22,12 @@ CODE = sorted(path for folder in ("src/ronghe", "jobs", "dags", "plugins") for p
 DAGS = [path for path in CODE if path.parent == ROOT / "dags"]
 TRANSFORMS = [path for path in CODE if path.parent.name in ("fuse", "livelihood", "risk", "standardise", "privacy")]
 NO_SIMULATION = [path for path in CODE if path.parent != PACKAGE / "simulate"]
+# Tests that need more than Python, by the folder that says what.
+MARKED = sorted(
+    path
+    for folder in ("spark", "dags", "engine", "pipeline", "faults")
+    for path in (ROOT / "tests" / folder).rglob("test_*.py")
+)
 
 # The sources there are and the ones still to come.
 SOURCE_NAMES = {"guiyang", "nanjing", "xinjiang", "shenzhen", "chengdu", "贵阳", "南京", "新疆", "深圳", "成都"}
@@ -140,9 +146,16 @@ def test_transform_asks_no_clock(path: Path) -> None:
     assert clocks_asked(path) == set()
 
 
+@each(MARKED)
+def test_tests_have_the_mark_that_runs_them(path: Path) -> None:
+    assigned = (node for node in tree_of(path).body if isinstance(node, ast.Assign))
+    marks = "".join(ast.unparse(node) for node in assigned if ast.unparse(node.targets[0]) == "pytestmark")
+    assert f"mark.{path.relative_to(ROOT / 'tests').parts[0]}" in marks
+
+
 @each(CODE)
-def test_only_the_engine_makes_sessions(path: Path) -> None:
-    assert makes_session(path) == (path == PACKAGE / "engine.py")
+def test_one_module_makes_sessions(path: Path) -> None:
+    assert makes_session(path) == (path == PACKAGE / "sessions.py")
 
 
 @each(CODE)

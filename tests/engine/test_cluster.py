@@ -142,8 +142,8 @@ def test_servers_in_the_foreground_find_one_another(tmp_path: Path) -> None:
             running.append(subprocess.Popen(command, env={**variables, **own}, start_new_session=True))
         await_port(int(ports["RONGHE_ENGINE_PORT"]), seconds=90)
         asked = (
-            "from ronghe import engine; from ronghe.home import Home\n"
-            f"with engine.session(Home.find(), 'probe', 'sc://localhost:{ports['RONGHE_ENGINE_PORT']}') as spark:\n"
+            "from ronghe import sessions; from ronghe.home import Home\n"
+            f"with sessions.on_engine(Home.find(), 'probe', 'sc://localhost:{ports['RONGHE_ENGINE_PORT']}') as spark:\n"
             "    print(spark.range(1000).repartition(2).selectExpr('sum(id)').first()[0])"
         )
         # `own` is now the engine's.

@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from ronghe import engine
+from ronghe import engine, sessions
 from ronghe.home import Home
 from tests.ports import free_port
 
@@ -25,7 +25,7 @@ def test_second_engine_is_refused_while_one_holds_the_lake(server: Home, monkeyp
     monkeypatch.setenv("RONGHE_ENGINE_PORT", str(free_port()))
     with pytest.raises(engine.EngineError, match="Another engine writes the lake"):
         engine.up(twin)
-    with pytest.raises(engine.EngineError, match="Another engine"), engine.classic_session(twin):
+    with pytest.raises(engine.EngineError, match="Another engine"), sessions.in_process(twin):
         pass
 
 
@@ -60,7 +60,7 @@ def test_session_is_refused_at_once_when_nothing_listens(tmp_path: os.PathLike[s
     began = time.monotonic()
     with (
         pytest.raises(engine.EngineError, match="does not answer"),
-        engine.session(Home(tmp_path), "probe", f"sc://localhost:{free_port()}"),  # type: ignore[arg-type]
+        sessions.on_engine(Home(tmp_path), "probe", f"sc://localhost:{free_port()}"),  # type: ignore[arg-type]
     ):
         pass
     assert time.monotonic() - began < 5, "the client itself would try for ten minutes"
@@ -70,8 +70,8 @@ def test_session_is_refused_at_once_when_nothing_listens(tmp_path: os.PathLike[s
 def test_only_the_right_token_is_let_in(server: Home, token: str | None, said: str) -> None:
     # In a process of its own: a Connect client turns the whole process into one.
     asked = (
-        "from ronghe import engine; from ronghe.home import Home\n"
-        "with engine.session(Home.find(), 'probe') as spark: print(spark.sql(\"SELECT 'answer'\").collect())\n"
+        "from ronghe import sessions; from ronghe.home import Home\n"
+        "with sessions.on_engine(Home.find(), 'probe') as spark: print(spark.sql(\"SELECT 'answer'\").collect())\n"
         "import os; print('left behind' if engine.token(Home.find()) in os.environ.values() else 'kept')"
     )
     environment = {**os.environ, "RONGHE_HOME": str(server.root), **({engine.TOKEN_VARIABLE: token} if token else {})}
@@ -104,9 +104,9 @@ IN_AIRFLOW = (
 def test_an_error_that_quotes_a_row_says_nothing_in_the_jobs_output(server: Home, guarded: bool, before: str) -> None:
     """PySpark writes the message of an error that has a place in a query to stderr, whoever catches the error."""
     asked = before + (
-        "from contextlib import suppress; from ronghe import engine, job; from ronghe.home import Home\n"
+        "from contextlib import suppress; from ronghe import job, sessions; from ronghe.home import Home\n"
         f"home = Home.find(); guard = job.without_row_content if {guarded} else lambda *_: suppress(Exception)\n"
-        "with suppress(job.JobFailed), guard(home, 'probe'), engine.session(home, 'probe') as spark:\n"
+        "with suppress(job.JobFailed), guard(home, 'probe'), sessions.on_engine(home, 'probe') as spark:\n"
         "    spark.sql(\"SELECT CAST('13812345678号' AS INT)\").collect()\n"
     )
     environment = {**os.environ, "RONGHE_HOME": str(server.root)}

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ronghe import engine
+from ronghe import engine, sessions
 from ronghe.contracts import catalogue
 from ronghe.crash import VARIABLE
 from ronghe.home import Home
@@ -241,7 +241,7 @@ def judge(world: days.World, nemesis: Nemesis, root: Path) -> list[str]:
     fired = {"any fault": nemesis.fired.total()}
     found = soundness.faults_after(world.home, reference, days.TABLES, nemesis.watch, fired, places.names)
     found += [f"identity: {fault}" for fault in soundness.answer(lambda: places.identity_faults(world.home))]
-    with engine.session(world.home, "nemesis") as spark:
+    with sessions.on_engine(world.home, "nemesis") as spark:
         found += soundness.spark_count_faults(Lake(world.home, catalogue(), spark), days.TABLES)
     return faults + found
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.faults
 RUN = """
 import sys
 from datetime import UTC, datetime
-from ronghe import engine
+from ronghe import sessions
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
@@ -32,7 +32,7 @@ name = sys.argv[1]
 {before}
 home, found = Home.find(), catalogue()
 print("now", datetime.now(UTC).timestamp())
-with engine.classic_session(home) as spark:
+with sessions.in_process(home) as spark:
     lake = Lake(home, found, spark)
     one = judgements.Judgement("safe.place", name, name, (Result("c", "Expectation", None, "warn", True),))
     assert [judgements.record(lake, one) for _ in range(2)] == [True, False]

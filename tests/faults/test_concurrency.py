@@ -16,7 +16,7 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from ronghe import engine, job
+from ronghe import engine, job, sessions
 from ronghe import lake as lake_module
 from ronghe.contracts import catalogue
 from ronghe.contracts.ddl import schema_ddl
@@ -57,7 +57,7 @@ def home(server: Home, tmp_path: Path) -> Home:
 @contextmanager
 def lake_of(home: Home, app: str = "test") -> Iterator[Lake]:
     """Open a lake in a session of its own."""
-    with engine.session(home, app) as spark:
+    with sessions.on_engine(home, app) as spark:
         yield Lake(home, catalogue(), spark)
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from ronghe import engine, sessions
+from ronghe import engine
 from tests.faults.victim import Victim, await_that, folder, victim_at
 
 pytestmark = pytest.mark.faults
@@ -42,7 +42,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """Give an engine that itself ends nothing: what is ended was ended by a job."""
     with ExitStack() as held:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sessions, "ABANDONED_SECONDS", 3600)
+            patch.setattr(engine, "ABANDONED_SECONDS", 3600)
             found = held.enter_context(victim_at(tmp_path_factory.mktemp("patient")))
         yield found
 
@@ -101,7 +101,7 @@ def test_engine_itself_ends_what_a_killed_job_had_asked_for(victim: Victim) -> N
     await_that(lambda: is_busy(victim))
     job.kill()
     job.communicate()
-    await_that(lambda: not is_busy(victim), sessions.NOTICED_SECONDS + sessions.ABANDONED_SECONDS + 60)
+    await_that(lambda: not is_busy(victim), engine.NOTICED_SECONDS + engine.ABANDONED_SECONDS + 60)
     assert len(committed(victim)) == 1
 
 
@@ -110,7 +110,7 @@ def test_engine_that_is_stuck_is_started_anew(victim: Victim, monkeypatch: pytes
     victim.up()
     first = victim.pid
     if not guard:
-        monkeypatch.setattr(sessions, "answers", lambda *_: True)
+        monkeypatch.setattr(engine, "answers", lambda *_: True)
     with victim.environ():
         victim.signal(signal.SIGSTOP)
         try:

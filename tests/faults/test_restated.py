@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs import build_passenger_flow, fuse_places, ingest_deliveries
-from ronghe import engine
+from ronghe import engine, sessions
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.ingest import deliveries
@@ -33,7 +33,7 @@ def spark(server: Home) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(engine.TOKEN_VARIABLE, engine.token(server))
         patch.setattr(deliveries, "SETTLE_SECONDS", 0.0)
-        with engine.session(server, "restated", engine.url(server)) as session:
+        with sessions.on_engine(server, "restated", engine.url(server)) as session:
             yield session
 
 

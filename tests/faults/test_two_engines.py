@@ -17,11 +17,11 @@ COMMITS = 50
 WRITER = """
 import contextlib, sys, time
 from pathlib import Path
-from ronghe import engine
+from ronghe import engine, sessions
 from ronghe.home import Home
 {guard}
 name, other, root, commits = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
-with engine.classic_session(Home(root)) as spark:
+with sessions.in_process(Home(root)) as spark:
     table = str(root / "restricted" / "lake" / "meta" / "counted")
     row = spark.range(1).selectExpr(f"'{{name}}' AS writer").coalesce(1)
     if name == "one":
@@ -51,7 +51,7 @@ HELD_RENAME = """
 #include <unistd.h>
 static void await_other(void) {
     struct stat there = {0};
-    int meeting = open(getenv("MEETING"), O_CREAT | O_APPEND | O_WRONLY, 0600);
+    int meeting = open(getenv("MEETING"), O_APPEND | O_WRONLY);
     if (meeting < 0 || write(meeting, ".", 1) != 1) abort();
     for (int tries = 0; tries < 12000 && there.st_size < 2; tries++) {
         usleep(10000);

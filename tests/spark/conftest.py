@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from ronghe import engine
+from ronghe import sessions
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.ingest import deliveries
@@ -19,7 +19,7 @@ INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.facto
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    with engine.classic_session(Home(tmp_path_factory.mktemp("classic"))) as session:
+    with sessions.in_process(Home(tmp_path_factory.mktemp("classic"))) as session:
         for name, value in INTERPRETED.items():
             session.conf.set(name, value)
         yield session

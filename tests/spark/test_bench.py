@@ -8,6 +8,8 @@ from pyspark.sql import SparkSession
 from bench.chains import CHAINS, measure_chain
 from bench.world import Stage
 
+pytestmark = pytest.mark.spark
+
 RECORDS = 2_000
 # The chains whose twins take longest are for the nights.
 LONG = ("gate", "index", "fuse")

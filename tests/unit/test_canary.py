@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ronghe import engine
+from ronghe import sessions
 from ronghe.cli import services
 from ronghe.home import Home
 from ronghe.ingest import connections
@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     def no_session(*_: object) -> Iterator[None]:
         yield None
 
-    monkeypatch.setattr(engine, "session", no_session)
+    monkeypatch.setattr(sessions, "on_engine", no_session)
     monkeypatch.setattr("ronghe.ingest.http_pages.ATTEMPTS", 1)
     return home
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ronghe import engine, job
+from ronghe import engine, job, sessions
 from ronghe.contracts import ContractError
 from ronghe.home import Home
 from ronghe.job import DataStopped, Days, JobContext, JobFailed, job_main, run_job
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     def session(*_: object) -> Iterator[object]:
         yield object()
 
-    monkeypatch.setattr(engine, "session", session)
+    monkeypatch.setattr(sessions, "on_engine", session)
     monkeypatch.setenv("RONGHE_HOME", str(tmp_path))
     return Home(tmp_path)
 

@@ -14,7 +14,7 @@ import pytest
 from deltalake import write_deltalake
 from openlineage.client import event_v2
 
-from ronghe import engine, lineage
+from ronghe import lineage, sessions
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.job import JobContext, JobFailed, run_job
@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
     for name in ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE_DISABLED"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(engine, "session", session)
+    monkeypatch.setattr(sessions, "on_engine", session)
     monkeypatch.setenv("RONGHE_HOME", str(tmp_path))
     home = Home(tmp_path).make()
     write(home, "safe.place", [PLACE])

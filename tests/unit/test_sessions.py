@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ronghe import sessions
+from ronghe import engine, sessions
 from ronghe.home import Home
 from tests.ports import free_port
 
@@ -45,8 +45,8 @@ def test_session_that_was_ended_leaves_nothing(tmp_path: Path, ended: list[str])
 
 def test_server_that_takes_connections_and_says_nothing_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
-        assert not sessions.answers(f"sc://localhost:{door.getsockname()[1]}", 0.5)
-    assert not sessions.answers(f"sc://localhost:{free_port()}", 0.5)
+        assert not engine.answers(f"sc://localhost:{door.getsockname()[1]}", 0.5)
+    assert not engine.answers(f"sc://localhost:{free_port()}", 0.5)
 
 
 def test_server_that_shakes_hands_answers() -> None:
@@ -54,6 +54,6 @@ def test_server_that_shakes_hands_answers() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        assert sessions.answers(f"sc://localhost:{port}", 10)
+        assert engine.answers(f"sc://localhost:{port}", 10)
     finally:
         server.stop(None)

@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 
 import typer
 
-from ronghe import engine
+from ronghe import sessions
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.home import Home
@@ -17,7 +17,7 @@ def bring_up(home: Home, *, only_look: bool) -> bool:
     """Print what changed of each table, and do it unless asked only to look; say whether nothing was refused."""
     found = catalogue()
     refused = changed = 0
-    with nullcontext() if only_look else engine.session(home, "migrate") as spark:
+    with nullcontext() if only_look else sessions.on_engine(home, "migrate") as spark:
         lake = Lake(home, found, spark)
         for table_id in sorted(name for name in found.tables if lake.exists(name)):
             try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from ronghe import engine, jars, sessions, stores
+from ronghe import engine, jars, stores
 from ronghe.doctor.findings import Finding, well, wrong
 from ronghe.home import Home
 from ronghe.orchestration import service
@@ -165,7 +165,7 @@ def _is_served(name: str, port: int) -> bool:
     if not listening("127.0.0.1", port):
         return False
     if name == "engine":
-        return sessions.answers(f"sc://localhost:{port}", _HANDSHAKE_SECONDS)
+        return engine.answers(f"sc://localhost:{port}", _HANDSHAKE_SECONDS)
     return name == "airflow" and service.is_well(port)
 
 
