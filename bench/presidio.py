@@ -32,7 +32,7 @@ def measure(frame: "DataFrame", columns: Sequence[str], way: str, leader: int | 
     """Treat columns of a sample cell by cell; the import of Presidio in the workers is left out by a first run.
 
     Args:
-        frame: the sample; a few hundred rows are enough.
+        frame: the sample; some thousand rows, or making the engines would count.
         columns: columns of text.
         way: `analyze` looks for what identifies in each cell; `anonymize` is told that the whole cell does.
         leader: the engine's process.
