@@ -70,7 +70,7 @@ def test_session_is_refused_at_once_when_nothing_listens(tmp_path: os.PathLike[s
 def test_only_the_right_token_is_let_in(server: Home, token: str | None, said: str) -> None:
     # In a process of its own: a Connect client turns the whole process into one.
     asked = (
-        "from ronghe import sessions; from ronghe.home import Home\n"
+        "from ronghe import engine, sessions; from ronghe.home import Home\n"
         "with sessions.on_engine(Home.find(), 'probe') as spark: print(spark.sql(\"SELECT 'answer'\").collect())\n"
         "import os; print('left behind' if engine.token(Home.find()) in os.environ.values() else 'kept')"
     )
