@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ronghe import stores
-from ronghe.contracts import Catalogue, Table
+from ronghe.contracts import Catalogue, Column, Table
 from ronghe.contracts.checks import quoted
-from ronghe.contracts.ddl import evolve_table, new_checks, raw_column
+from ronghe.contracts.ddl import evolve_table, fill_value, new_checks, raw_column, stale_checks
 from ronghe.contracts.evolution import (
+    ADDED,
     REFUSED_NOW,
     SHAPE_PROPERTY,
     Change,
     EvolutionRefused,
     changes,
+    guards_of,
+    recorded_guards,
     recorded_shape,
     refuse_major,
     refuse_version,
     shape_of,
+    weakened,
 )
 from ronghe.contracts.rules import literal
 from ronghe.crash import crash_point
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 QUARANTINE = "meta.quarantine"
 # What a look without an engine cannot tell.
 _KEPT_BY_ALL = "if every row keeps it; else it is refused"
+_FILLED_IN_ALL = "if it can be worked out for every row; else it is refused"
 # Two tasks that make one table at the same time see each other's files, or each other's metadata.
 _CONFLICTS = (
     "DELTA_CONCURRENT",
@@ -112,18 +117,23 @@ class Upkeep(ABC):
             shape_of(table),
             as_read=table.layer == "raw",
             refused=refused,
+            columns=columns,
         )
+        changed += weakened(recorded_guards(properties), guards_of(table))
         refuse_major(table_id, changed)
         # What an older Ronghe did not record about a table, it did not hold to its version either.
         before = properties.get("ronghe.contract", "").partition("@")[2] if SHAPE_PROPERTY in properties else ""
         refuse_version(table_id, before, table.version, changed)
         # What a code set or another declaration makes of a limit has no version of the table's.
         limits = new_checks(table, self.catalogue.codesets, properties)
+        added = {change.column for change in changed if change.what == ADDED}
+        filled = [column for column in table.columns if column.name in added and column.filled_from]
         if not only_look:
-            self._bring_up(table, changed, limits, columns, properties, refused)
-        return changed + tuple(
-            Change("", f"limit {name} is set anew", "minor", _KEPT_BY_ALL) for name in sorted(limits)
-        )
+            self._bring_up(table, changed, limits, columns, properties, refused, filled)
+        told = [Change(c.name, "is filled from what its contract says", "minor", _FILLED_IN_ALL) for c in filled]
+        told += [Change("", f"limit {name} is set anew", "minor", _KEPT_BY_ALL) for name in sorted(limits)]
+        over = set(stale_checks(table, self.catalogue.codesets, properties)) - {name.lower() for name in limits}
+        return (*changed, *told, *(Change("", f"limit {name} is dropped", "minor") for name in sorted(over)))
 
     def _refused(self, table_id: str) -> frozenset[str]:
         """Return the columns of a raw table that its feeds refuse."""
@@ -138,8 +148,11 @@ class Upkeep(ABC):
         columns: Mapping[str, tuple[str, bool]],
         properties: Mapping[str, str],
         refused: Collection[str],
+        filled: Sequence[Column],
     ) -> None:
         """Do what changed to a table; whatever could fail over its rows is looked at first."""
+        for column in filled:
+            self._refuse_unfilled(table.id, column)
         for name, check in limits.items():
             if self.read(table.id).where(f"NOT ({check})").limit(1).count():
                 raise EvolutionRefused(
@@ -151,10 +164,28 @@ class Upkeep(ABC):
             self.blank(table.id, gone, "true")
             self.forget(table.id)
             self._refuse_in_quarantine(table.id, sorted(gone))
-        added = [change.column for change in changed if change.column in table.column_names]
+        added = [change.column for change in changed if change.what == ADDED]
         path, codesets = self.path(table.id), self.catalogue.codesets
         for statement in evolve_table(table, path, codesets, columns, properties, added, refused):
             self.spark.sql(statement).collect()
+
+    def _refuse_unfilled(self, table_id: str, column: Column) -> None:
+        """Check that what a column is filled from can be worked out for every row.
+
+        Raises:
+            EvolutionRefused: it cannot; the engine's own words may quote rows, so only their condition is told.
+        """
+        from pyspark.errors import PySparkException
+
+        try:
+            rows = self.spark.read.format("delta").load(self.path(table_id))
+            rows.where(f"{fill_value(column)} IS NOT NULL").count()
+        except PySparkException as error:
+            raise EvolutionRefused(
+                f"{table_id}: column {column.name} cannot be worked out from its `filledFrom` for every row "
+                f"({error.getCondition() or type(error).__name__}). Mend it. Nothing was changed; see "
+                "docs/recipes/change-a-contract.md."
+            ) from None
 
     def _refuse_in_quarantine(self, raw_table: str, columns: Sequence[str]) -> None:
         """Take columns out of the records that quarantine keeps of the feeds behind a raw table."""

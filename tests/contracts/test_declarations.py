@@ -70,6 +70,25 @@ def test_linter_finds_a_contract_that_breaks_the_standard(tmp_path: Path) -> Non
     assert DataContract(data_contract_file=str(folder / SWIPE_TABLE)).lint().result != "passed"
 
 
+@pytest.mark.parametrize(
+    "file", ["tables/std/trip.yaml", "tables/std/trip.odcs.yml", "tables/trip.odcs.yaml", "codesets/swipe_sort.yml"]
+)
+def test_a_file_that_nobody_reads_is_named(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "schemas" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("id: std.trip\n", "utf-8")
+    with pytest.raises(ContractError, match=f"nobody reads {path}: declarations stand at schemas/"):
+        load_catalogue((ROOT, tmp_path))
+
+
+def test_an_element_that_is_declared_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "schemas" / "elements" / "own.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("- {id: own, name_zh: 自有, definition: Own, type: string}\n" * 2, "utf-8")
+    with pytest.raises(ContractError, match="declared twice: own"):
+        load_catalogue((ROOT, tmp_path))
+
+
 @pytest.mark.parametrize("slip", slips())
 def test_catalogue_names_the_slip_when(slip: Slip, tmp_path: Path) -> None:
     folder = overlay(tmp_path, slip["file"], slip["right"], slip["wrong"])

@@ -18,7 +18,6 @@ from ronghe.contracts.ddl import raw_table, schema_ddl
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.contracts.table import Table
 from ronghe.home import Home
-from ronghe.job import JobFailed
 from ronghe.lake import Lake
 
 pytestmark = pytest.mark.spark
@@ -77,6 +76,35 @@ def test_a_column_that_was_added_is_added_to_the_table(home: Home, spark: SparkS
     found = {row["place_id"]: row["place_name"] for row in lake.rows(NAME).to_pylist()}
     assert found == {"old": None, "new": "y"}
     assert lake.evolve(NAME) == ()
+
+
+@pytest.mark.parametrize(
+    ("filled_from", "physical_type", "condition"),
+    [
+        ("no_such_column", "STRING", "UNRESOLVED_COLUMN"),
+        ("SELEC ((", "STRING", "PARSE_SYNTAX_ERROR"),
+        ("max(place_id)", "STRING", "INVALID_WHERE_CONDITION"),
+        ("place_id", "INT", "CAST_INVALID_INPUT"),
+    ],
+)
+def test_a_fill_that_cannot_be_worked_out_is_refused_and_nothing_is_changed(
+    filled_from: str, physical_type: str, condition: str, home: Home, spark: SparkSession
+) -> None:
+    version = DeltaTable(write(home, spark, NOW, "old").path(NAME)).version()
+    wanted = with_column(NOW.table(NAME), "place_name", "other", physical_type=physical_type, filled_from=filled_from)
+    with pytest.raises(EvolutionRefused, match=rf"column other cannot be worked .*\({condition}") as error:
+        Lake(home, declared(wanted), spark).evolve(NAME)
+    assert "'old'" not in str(error.value)
+    assert DeltaTable(Lake(home, NOW).path(NAME)).version() == version
+
+
+def test_a_grade_that_fell_is_announced_and_kept(home: Home, spark: SparkSession) -> None:
+    write(home, spark, changed("place_name", classification="L3"), "old")
+    with pytest.raises(EvolutionRefused, match=r"place_name of grade L3 became L1: .* Raise it to 2\.0\.0"):
+        Lake(home, declared(NOW.table(NAME), "1.2.0"), spark).evolve(NAME)
+    told = Lake(home, declared(NOW.table(NAME), "2.0.0"), spark).evolve(NAME)
+    assert [change.column for change in told] == ["place_name"]
+    assert Lake(home, declared(NOW.table(NAME), "2.0.0"), spark).evolve(NAME) == ()
 
 
 def test_statements_of_a_table_that_is_up_to_date_are_none(home: Home, spark: SparkSession) -> None:
@@ -176,10 +204,27 @@ def test_migrate_tells_where_a_plan_fails_and_no_value(
     values = {"physical_type": "INT", "required": False, "filled_from": "place_name"}
     known = declared(with_column(NOW.table(NAME), "code_count", "place_number", **values))
     monkeypatch.setattr(migrate, "catalogue", lambda: known)
-    monkeypatch.setattr(migrate.engine, "session", lambda *_: nullcontext(spark))
-    with pytest.raises(JobFailed, match=r"migrate failed: .* may quote rows") as told:
-        migrate.bring_up(home, only_look=False)
-    assert "138" not in f"{told.value} {told.value.__cause__} {capsys.readouterr()}"
+    monkeypatch.setattr(migrate.sessions, "on_engine", lambda *_: nullcontext(spark))
+    assert not migrate.bring_up(home, only_look=False)
+    said = " ".join(capsys.readouterr())
+    assert "! fused.place: column place_number cannot be worked out" in said
+    assert "138" not in said
+
+
+def test_migrate_goes_on_after_a_table_that_fails_and_tells_no_value(
+    home: Home, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("13812345678")
+
+    write(home, spark, NOW, "old")
+    monkeypatch.setattr(migrate.sessions, "on_engine", lambda *_: nullcontext(spark))
+    monkeypatch.setattr(migrate.Lake, "evolve", fails)
+    assert not migrate.bring_up(home, only_look=False)
+    said = " ".join(capsys.readouterr())
+    assert "! fused.place: migrate failed: ValueError" in said
+    assert "0 tables changed, 1 refused" in said
+    assert "138" not in said
 
 
 def test_a_contract_that_changed_without_saying_so_is_refused(home: Home, spark: SparkSession) -> None:

@@ -58,6 +58,19 @@ def test_one_with_other_sources_is_refused(started: Started) -> None:
         service.refuse_other_declarations(started(RONGHE_SOURCES="shanghai"))
 
 
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [("2026-13-01", "is no day"), ("yesterday", "is no day"), ("2026-11-19..2026-11-18", "runs backwards")],
+)
+def test_run_asks_no_airflow_for_days_that_are_none(
+    days: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RONGHE_HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["run", "--days", days])
+    assert done.exit_code == 1
+    assert said in done.output
+
+
 def test_run_says_so_and_starts_nothing(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path).make()
     save_state(home.service / "airflow.json", started().pid, free_port(), "")

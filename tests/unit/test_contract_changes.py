@@ -20,7 +20,8 @@ from ronghe.home import Home
 from ronghe.lake import Lake
 
 TABLE, FEED = "schemas/tables/meta/link_review.odcs.yaml", "schemas/sources/shenzhen/swipe.odcs.yaml"
-TYPES = {"BIGINT": "long", "STRING": "string"}
+NAMES, COUNTS = "schemas/tables/fused/organisation.odcs.yaml", "schemas/tables/mart/education.odcs.yaml"
+TYPES = {"BIGINT": "long", "INT": "integer"}
 Contract = dict[str, Any]
 Edit = Callable[[Contract], None]
 
@@ -30,7 +31,12 @@ def make(home: Home, *table_ids: str, **properties: str) -> None:
     lake = Lake(home, catalogue())
     for table in map(catalogue().table, table_ids):
         fields = [
-            {"name": c.name, "type": TYPES[c.physical_type], "nullable": not c.required, "metadata": {}}
+            {
+                "name": c.name,
+                "type": TYPES.get(c.physical_type, c.physical_type.lower()),
+                "nullable": not c.required,
+                "metadata": {},
+            }
             for c in table.columns
         ]
         metadata = {
@@ -128,11 +134,12 @@ def migrate(home: Home, schemas: str, monkeypatch: pytest.MonkeyPatch) -> tuple[
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home").make()
-    make(home, "meta.link_review", "raw.shenzhen__swipe")
+    make(home, "meta.link_review", "raw.shenzhen__swipe", "fused.organisation", "mart.education")
     return home
 
 
 MINOR, MAJOR = version("1.1.0"), version("2.0.0")
+OPENED = put("legal_representative_name", classification="L1")
 
 
 @pytest.mark.parametrize(
@@ -167,9 +174,29 @@ MINOR, MAJOR = version("1.1.0"), version("2.0.0")
             1,
             "a new name is a further column with `filledFrom`",
         ),
-        (TABLE, [put("source_code", physicalType="BIGINT"), MAJOR], 1, "of type STRING became BIGINT: add a column of"),
+        (TABLE, [put("candidate_count", physicalType="INT"), MAJOR], 1, "of type BIGINT became INT: add a column of"),
+        (TABLE, [put("source_code", physicalType="BIGINT"), MAJOR], 1, "is string, kept as BIGINT: STRING would do"),
+        (
+            TABLE,
+            [put("candidate_count", physicalType="INTEGER"), MAJOR],
+            1,
+            "physicalType: String should match pattern",
+        ),
+        (TABLE, [put("source_code", name="candidate_count"), MAJOR], 1, "column candidate_count is declared twice"),
         (TABLE, [put_custom("source_code", "element", "feed_id"), MAJOR], 1, "of element source_code became feed_id"),
         (TABLE, [put("source_code", primaryKey=True, primaryKeyPosition=9), MAJOR], 1, "primary key ("),
+        # More may leave than before: a new major version announces it.
+        (NAMES, [OPENED], 1, "Raise it to 2.0.0"),
+        (NAMES, [OPENED, MINOR], 1, "column legal_representative_name of grade L3 became L1: more of it may leave"),
+        (NAMES, [OPENED, MAJOR], 0, "column legal_representative_name of grade L3 became L1: more of it may leave"),
+        (TABLE, [put("link_review_reason_code", classification="L4")], 0, "0 tables would change"),
+        # A gate is not taken away by calling persons things.
+        (
+            COUNTS,
+            [put_record("gate", None), put_record("counts", "things"), MAJOR],
+            1,
+            "figures about persons became figures about things",
+        ),
         # Refused before any table is looked at.
         (TABLE, [put_record("zone", "open"), MAJOR], 1, "zone open does not go with layer meta"),
         (TABLE, [put_custom("source_code", "treatment", "guess")], 1, "Mend the declaration"),
@@ -218,6 +245,48 @@ def test_each_class_of_change_gets_its_answer(
     found = migrate(home, changed(tmp_path / "own", path, *edits), monkeypatch)
     assert said in found[1]
     assert found[0] == code
+
+
+def test_a_column_that_is_filled_or_whose_limit_goes_is_told(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled = put_custom("why", "filledFrom", "upper(source_code)")
+    found = migrate(home, changed(tmp_path / "own", TABLE, add("why", "source_code"), filled, MINOR), monkeypatch)
+    assert "column why is filled from what its contract says: if it can be worked out for every row" in found[1]
+    found = migrate(
+        home, changed(tmp_path / "other", TABLE, put_custom("link_review_reason_code", "codes", None)), monkeypatch
+    )
+    assert "would change meta.link_review: limit link_review_reason_code_codes is dropped 1 tables" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "like", "said"),
+    [
+        ("remark", "candidate_count", "is there with type STRING, by a change that was not finished"),
+        ("remark", "source_code", "column remark was added"),
+    ],
+)
+def test_a_column_that_is_there_is_taken_up_under_its_type_only(
+    name: str, like: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The column was added, and then the change was cut off: the table has it, and its recorded shape has not."""
+    home = Home(tmp_path / "home").make()
+    shape = own_properties(catalogue().table("meta.link_review"))["ronghe.shape"]
+    monkeypatch.setenv("RONGHE_SCHEMAS", changed(tmp_path / "first", TABLE, add(name, "source_code"), MINOR))
+    make(home, "meta.link_review", **{"ronghe.shape": shape, "ronghe.contract": "meta.link_review@1.0.0"})
+    found = migrate(home, changed(tmp_path / "second", TABLE, add(name, like), MINOR), monkeypatch)
+    assert said in found[1]
+
+
+def test_a_column_that_differs_by_case_only_is_refused(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = "schemas/sources/chengdu/permit.odcs.yaml"
+    make(home, "raw.chengdu__permit")
+    name = catalogue().feed("chengdu.permit").columns[0].name
+    found = migrate(home, changed(tmp_path / "own", feed, put(name, name=name.swapcase()), MINOR), monkeypatch)
+    assert f"column {name.swapcase()} differs by case only from {name}, which the table has" in found[1]
+    assert found[0] == 1
 
 
 @pytest.mark.parametrize(("shown", "code"), [("2", 1), ("1", 0), ("", 0)])

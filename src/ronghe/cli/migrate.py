@@ -9,7 +9,7 @@ from ronghe import sessions
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.home import Home
-from ronghe.job import alone, without_row_content
+from ronghe.job import JobFailed, alone, without_row_content
 from ronghe.lake import Lake
 
 
@@ -23,9 +23,9 @@ def bring_up(home: Home, *, only_look: bool) -> bool:
             try:
                 with nullcontext() if only_look else _in_turn(home, found, table_id):
                     changes = lake.evolve(table_id, only_look=only_look)
-            except EvolutionRefused as error:
+            except (EvolutionRefused, JobFailed) as error:
                 refused += 1
-                typer.secho(f"! {error}", fg="red")
+                typer.secho(f"! {error}" if isinstance(error, EvolutionRefused) else f"! {table_id}: {error}", fg="red")
                 continue
             changed += bool(changes)
             for change in changes:

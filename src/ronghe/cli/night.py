@@ -8,6 +8,7 @@ import typer
 from ronghe.cli.status import show_built, show_late
 from ronghe.contracts import load_sources
 from ronghe.home import Home
+from ronghe.job import Days
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow, TaskState
 
@@ -24,7 +25,10 @@ def run_night(home: Home, days: str | None) -> bool:
 
     Raises:
         AirflowError: Airflow does not run, refuses, or reads other declarations than this process.
+        ContractError: `days` is no day and no range of days.
     """
+    if days:
+        Days.parse(days)  # every task would fail of it, and be told
     if running := service.state(home):
         service.refuse_other_declarations(running)
     ingests = [f"ingest_{code}" for code in load_sources()]

@@ -12,7 +12,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 D = TypeVar("D", bound=BaseModel)
 
 # libyaml parses the same YAML ten times faster; the pure loader serves where it is missing.
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """Refuses a key that stands twice in one mapping, where YAML 1.2 does and PyYAML takes the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    "while reading a mapping", node.start_mark, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 class ContractError(ValueError):
@@ -60,4 +74,4 @@ def validated(model: type[D], content: Any, path: Path) -> D:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc']) or 'the file'}: {fault['msg']}" for fault in error.errors()
         )
-        raise ContractError(f"{path}: {faults}. Mend the declaration, then run `make check`.") from None
+        raise ContractError(f"{path}: {faults}. Mend the declaration, then ask `ronghe status`.") from None

@@ -173,7 +173,7 @@ def load_sources(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] 
     """
     found = {}
     for folder in folders or declaration_folders():
-        for path in sorted(folder.glob("schemas/sources/*/source.yaml")):
+        for path in sorted(folder.glob(_SOURCES)):
             source = Source.from_yaml(path)
             if source.code != path.parent.name:
                 raise ContractError(f"{path}: code {source.code!r} must be {path.parent.name!r}, after the folder")
@@ -195,7 +195,7 @@ def load_feeds(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] | 
     declared = load_sources(folders, ())
     sources = _in_force(declared, wanted)
     found: dict[str, Feed] = {}
-    for path in _files(folders, f"schemas/sources/*/*{SUFFIX}"):
+    for path in _files(folders, _FEEDS):
         if path.parent.name not in declared:
             raise ContractError(f"{path}: its folder has no source.yaml")
         if path.parent.name not in sources:
@@ -203,6 +203,29 @@ def load_feeds(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] | 
         feed = read_feed(path, sources[path.parent.name])
         found[feed.id] = feed
     return dict(sorted(found.items()))
+
+
+# Where declarations stand in a folder, and the only places they are read from.
+_SOURCES, _FEEDS = "schemas/sources/*/source.yaml", f"schemas/sources/*/*{SUFFIX}"
+_TABLES, _ELEMENTS = f"schemas/tables/*/*{SUFFIX}", "schemas/elements/*.yaml"
+_EXPECTATIONS, _CLASSIFICATION = "expectations/*/*.yaml", "schemas/classification.yaml"
+_OTHERS = tuple(
+    f"schemas/{kind}/*.yaml" for kind in ("codesets", "linkage", "indices", "limits", "policies", "extracts")
+)
+_PLACES = (_SOURCES, _FEEDS, _TABLES, _ELEMENTS, _EXPECTATIONS, _CLASSIFICATION, *_OTHERS)
+
+
+def _refuse_unread(folders: Iterable[Path]) -> None:
+    """Check that every declaration stands where it is read: one that is not looks in force, and is not.
+
+    Raises:
+        ContractError: names the files.
+    """
+    for folder in folders:
+        read = {path for pattern in _PLACES for path in folder.glob(pattern)}
+        there = (path for part in ("schemas", "expectations") for path in folder.glob(f"{part}/**/*"))
+        if unread := sorted(str(p) for p in there if p.suffix.lower() in (".yaml", ".yml") and p not in read):
+            raise ContractError(f"nobody reads {', '.join(unread)}: declarations stand at {', '.join(_PLACES)}")
 
 
 def _files(folders: Iterable[Path], pattern: str) -> Iterator[Path]:
@@ -226,11 +249,12 @@ def load_catalogue(folders: tuple[Path, ...], wanted: tuple[str, ...] = ()) -> C
     Raises:
         ContractError: names every declaration that points at nothing or contradicts another.
     """
+    _refuse_unread(folders)
     feeds = load_feeds(folders, wanted)
-    tables = _load(folders, f"schemas/tables/*/*{SUFFIX}", read_table)
-    elements = {e.id: e for path in _files(folders, "schemas/elements/*.yaml") for e in read_elements(path)}
-    declared = {d.table: d.expectations for d in map(read_expectations, _files(folders, "expectations/*/*.yaml"))}
-    ladders = [read_classification(path) for path in _files(folders, "schemas/classification.yaml")]
+    tables = _load(folders, _TABLES, read_table)
+    elements = {e.id: e for path in _files(folders, _ELEMENTS) for e in read_elements(path)}
+    declared = {d.table: d.expectations for d in map(read_expectations, _files(folders, _EXPECTATIONS))}
+    ladders = [read_classification(path) for path in _files(folders, _CLASSIFICATION)]
     found = Catalogue(
         sources=load_sources(folders, wanted),
         feeds=feeds,

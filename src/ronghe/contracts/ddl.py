@@ -6,7 +6,15 @@ from collections.abc import Collection, Mapping
 
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.codeset import CodeSet
-from ronghe.contracts.evolution import FORMAT, FORMAT_PROPERTY, REFUSED_PROPERTY, SHAPE_PROPERTY, shape_of
+from ronghe.contracts.evolution import (
+    FORMAT,
+    FORMAT_PROPERTY,
+    GUARDS_PROPERTY,
+    REFUSED_PROPERTY,
+    SHAPE_PROPERTY,
+    guards_of,
+    shape_of,
+)
 from ronghe.contracts.odcs import TypeOptions
 from ronghe.contracts.rules import constraints, literal
 from ronghe.contracts.source import Feed
@@ -125,12 +133,13 @@ def create_table(table: Table, path: str, codesets: dict[str, CodeSet], refused:
 
 
 def own_properties(table: Table, refused: Collection[str] = ()) -> dict[str, str]:
-    """Return what a table of the lake says of itself: contract, zone, shape, what is refused, and the lake's format."""
+    """Return what a table of the lake says of itself: contract, zone, shape, guards, what is refused, lake's format."""
     return {
         "ronghe.contract": f"{table.id}@{table.version}",
         "ronghe.zone": table.zone,
         FORMAT_PROPERTY: str(FORMAT),
         SHAPE_PROPERTY: shape_of(table).as_json(),
+        GUARDS_PROPERTY: guards_of(table).as_json(),
         **({REFUSED_PROPERTY: json.dumps(sorted(refused))} if table.layer == "raw" else {}),
         **_statistics(table),
     }
@@ -180,8 +189,7 @@ def evolve_table(
         for c in table.columns
         if not c.required and columns.get(c.name, ("", False))[1]
     ]
-    declared = {name.lower(): _bare(check) for name, check in constraints(table, codesets).items()}
-    stale = [name for name, check in _kept_checks(properties).items() if declared.get(name) != check]
+    stale = stale_checks(table, codesets, properties)
     found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
     new = new_checks(table, codesets, properties)
     found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in new.items()]
@@ -197,6 +205,17 @@ def new_checks(table: Table, codesets: dict[str, CodeSet], properties: Mapping[s
     return {n: check for n, check in constraints(table, codesets).items() if kept.get(n.lower()) != _bare(check)}
 
 
+def stale_checks(table: Table, codesets: dict[str, CodeSet], properties: Mapping[str, str]) -> list[str]:
+    """Return the names of constraints a table has and its contract does not, or otherwise."""
+    declared = {name.lower(): _bare(check) for name, check in constraints(table, codesets).items()}
+    return [name for name, check in _kept_checks(properties).items() if declared.get(name) != check]
+
+
+def fill_value(column: Column) -> str:
+    """Return what a column is filled from, as SQL of the column's type."""
+    return f"CAST(({column.filled_from}) AS {column.physical_type})"
+
+
 def _kept_checks(properties: Mapping[str, str]) -> dict[str, str]:
     """Return a table's constraints without their spaces; Delta keeps their names in lower case."""
     return {k.removeprefix(_CONSTRAINT): _bare(v) for k, v in properties.items() if k.startswith(_CONSTRAINT)}
@@ -208,8 +227,8 @@ def _bare(check: str) -> str:
 
 
 def _fill(path: str, column: Column) -> str:
-    name, value = quoted(column.name), f"CAST(({column.filled_from}) AS {column.physical_type})"
-    return f"UPDATE delta.{quoted(path)} SET {name} = {value} WHERE {name} IS NULL"  # noqa: S608 - declared
+    name = quoted(column.name)
+    return f"UPDATE delta.{quoted(path)} SET {name} = {fill_value(column)} WHERE {name} IS NULL"  # noqa: S608 - declared
 
 
 def _listed(properties: Mapping[str, str]) -> str:

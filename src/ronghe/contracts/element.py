@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ronghe.contracts.base import Declaration, read_yaml, validated
+from ronghe.contracts.base import ContractError, Declaration, read_yaml, validated
 from ronghe.contracts.odcs import LogicalType
 
 
@@ -29,4 +29,8 @@ def read_elements(path: Path) -> tuple[Element, ...]:
     Raises:
         ContractError: the file is wrong; names the element and the fault.
     """
-    return validated(_Elements, {"elements": read_yaml(path)}, path).elements
+    found = validated(_Elements, {"elements": read_yaml(path)}, path).elements
+    ids = [element.id for element in found]
+    if twice := sorted({name for name in ids if ids.count(name) > 1}):
+        raise ContractError(f"{path}: declared twice: {', '.join(twice)}")
+    return found

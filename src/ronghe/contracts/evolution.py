@@ -3,7 +3,7 @@
 A table in the lake keeps the shape it was made with in its properties. A contract that changed since is compared with
 it: what only adds is done to the table, what would lose or reinterpret rows is refused with the reason. Levels are
 those of Semantic Versioning 2.0.0, read for data: a consumer of the old contract can read the new one (minor), or not
-(major).
+(major). What lets more leave than before is done if a new major version announces it (announced).
 """
 
 import json
@@ -20,8 +20,12 @@ FORMAT = 1
 FORMAT_PROPERTY, SHAPE_PROPERTY = "ronghe.format", "ronghe.shape"
 # Of a raw table: the columns that feeds refuse, whose values are gone.
 REFUSED_PROPERTY = "ronghe.refused"
+# What keeps values of a table from leaving.
+GUARDS_PROPERTY = "ronghe.guards"
 
-Level = Literal["minor", "major"]
+Level = Literal["minor", "announced", "major"]
+# What is said of a column that the table had not.
+ADDED = "was added"
 # What is said of a column of a raw table that the feed's contract refuses since the table was written.
 REFUSED_NOW = "is refused now; its values are removed from the records read before, and from older versions"
 
@@ -54,6 +58,18 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Guards:
+    """What keeps values of a table from leaving: the grade of each column, and whom a mart's figures are about."""
+
+    grades: Mapping[str, str]
+    counts: str = ""
+
+    def as_json(self) -> str:
+        """Return the guards as they are kept in a table's property."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
 class Change:
     """One change of a contract: the column it is about (empty: the table), what it is, its level, and what to do."""
 
@@ -71,6 +87,33 @@ def shape_of(table: Table) -> Shape:
     """Return the shape a contract declares."""
     columns = {c.name: ColumnShape(c.physical_type.upper(), c.required, c.element, c.unit or "") for c in table.columns}
     return Shape(table.zone, columns, table.primary_key)
+
+
+def guards_of(table: Table) -> Guards:
+    """Return the guards a contract declares."""
+    return Guards({column.name: column.classification for column in table.columns}, table.counts or "")
+
+
+def recorded_guards(properties: Mapping[str, str]) -> Guards:
+    """Return the guards a table of the lake has; none are known of one that an older Ronghe made."""
+    return Guards(**json.loads(properties.get(GUARDS_PROPERTY, '{"grades": {}}')))
+
+
+def weakened(old: Guards, new: Guards) -> tuple[Change, ...]:
+    """Return what would let more leave than before: grades that fell, and figures that are about persons no longer.
+
+    Args:
+        old: what the table has.
+        new: what its contract declares.
+    """
+    found = [
+        Change(name, f"of grade {old.grades[name]} became {grade}", "announced", "more of it may leave than before")
+        for name, grade in new.grades.items()
+        if grade < old.grades.get(name, "")
+    ]
+    if old.counts == "persons" and new.counts != "persons":
+        found.append(Change("", "figures about persons became figures about things", "major", _NEW_TABLE))
+    return tuple(found)
 
 
 def recorded_shape(
@@ -114,7 +157,12 @@ def refuse_newer(table_id: str, properties: Mapping[str, str]) -> None:
 
 
 def changes(
-    old: Shape, new: Shape, *, as_read: bool = False, refused: frozenset[str] = frozenset()
+    old: Shape,
+    new: Shape,
+    *,
+    as_read: bool = False,
+    refused: frozenset[str] = frozenset(),
+    columns: Mapping[str, tuple[str, bool]] | None = None,
 ) -> tuple[Change, ...]:
     """Return what changed, in the order of the columns; an order of columns that changed is no change.
 
@@ -123,8 +171,11 @@ def changes(
         new: what its contract declares.
         as_read: whether the table keeps records as read: one column less is a source that delivers it no longer.
         refused: columns of it that the feed's contract refuses; what was read of them before has to go.
+        columns: type and whether a value is required, by name, as the table's own schema says: it may have more than
+            its shape tells, by a change that was cut off, or of a source that delivers it no longer.
     """
-    return (*_of_the_table(old, new), *_of_columns(old, new, as_read, refused))
+    types = {name: physical for name, (physical, _) in (columns or {}).items()}
+    return (*_of_the_table(old, new), *_of_columns(old, new, as_read, refused, types))
 
 
 def refuse_major(table_id: str, found: tuple[Change, ...]) -> None:
@@ -141,7 +192,9 @@ def refuse_major(table_id: str, found: tuple[Change, ...]) -> None:
 
 
 def refuse_version(table_id: str, before: str, now: str, found: tuple[Change, ...]) -> None:
-    """Check that a contract that changed says so in its version: the minor one grows where it only adds.
+    """Check that a contract that changed says so in its version.
+
+    The minor number grows where it only adds, the major one where more may leave than before.
 
     Args:
         table_id: the table.
@@ -152,12 +205,14 @@ def refuse_version(table_id: str, before: str, now: str, found: tuple[Change, ..
     Raises:
         EvolutionRefused: the version stands still or goes back; names the versions and the changes.
     """
-    if not (found and before) or _parts(now)[:2] > _parts(before)[:2]:
+    parts = 1 if any(change.level == "announced" for change in found) else 2
+    if not (found and before) or _parts(now)[:parts] > _parts(before)[:parts]:
         return
     major, minor, _ = _parts(before)
+    wanted = f"{major + 1}.0.0" if parts == 1 else f"{major}.{minor + 1}.0"
     raise EvolutionRefused(
         f"{table_id}: {'; '.join(map(str, found))}, and the contract's version went from {before} to {now}. Raise it "
-        f"to {major}.{minor + 1}.0, or bring back the declarations the lake was written with."
+        f"to {wanted}, or bring back the declarations the lake was written with."
     )
 
 
@@ -176,10 +231,12 @@ def _of_the_table(old: Shape, new: Shape) -> Iterator[Change]:
         yield Change("", said, "major", _NEW_TABLE)
 
 
-def _of_columns(old: Shape, new: Shape, as_read: bool, refused: frozenset[str]) -> Iterator[Change]:
+def _of_columns(
+    old: Shape, new: Shape, as_read: bool, refused: frozenset[str], types: Mapping[str, str]
+) -> Iterator[Change]:
     for name, column in new.columns.items():
         if name not in old.columns:
-            yield _added(name, column)
+            yield _added(name, column, types)
         else:
             yield from _of_a_column(name, old.columns[name], column)
     for name in sorted(old.columns.keys() - new.columns.keys()):
@@ -198,10 +255,16 @@ def _dropped(name: str, as_read: bool, refused: bool) -> Change:
     return Change(name, "was dropped or renamed", "major", remedy)
 
 
-def _added(name: str, column: ColumnShape) -> Change:
+def _added(name: str, column: ColumnShape, types: Mapping[str, str]) -> Change:
     if column.required:
         return Change(name, "was added as required", "major", "rows written before have no value; make it optional")
-    return Change(name, "was added", "minor")
+    if types.get(name, column.physical_type) != column.physical_type:
+        said = f"is there with type {types[name]}, by a change that was not finished"
+        return Change(name, said, "major", "declare it with that type, or add a column under another name")
+    # Spark's names of columns do not differ by case.
+    if other := next((there for there in types if there != name and there.lower() == name.lower()), None):
+        return Change(name, f"differs by case only from {other}, which the table has", "major", "give it another name")
+    return Change(name, ADDED, "minor")
 
 
 def _of_a_column(name: str, old: ColumnShape, new: ColumnShape) -> Iterator[Change]:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 # Columns that the standardiser fills by itself.
 PROVENANCE = frozenset({"source_code", "business_date", "delivery_id", "record_number"})
+# How values of a logical type may be kept; a precision and a scale go without saying.
+_KEPT_AS = {
+    "string": ("STRING",),
+    "date": ("DATE",),
+    "timestamp": ("TIMESTAMP",),
+    "boolean": ("BOOLEAN",),
+    "integer": ("INT", "BIGINT"),
+    "number": ("FLOAT", "DOUBLE", "DECIMAL"),
+}
 # Code sets that limits speak of.
 _LIMITED = ("place_kind", "environment_indicator")
 # Guard rail 6: a contract may ask for more, never for less.
@@ -89,6 +98,11 @@ def _table_faults(table: Table, found: "Catalogue") -> Iterator[str]:
         yield f"{table.id}: figures about persons need a `gate`, and only they"
     if table.gate and table.gate.minimum_count < LEAST_MINIMUM_COUNT:
         yield f"{table.id}: minimum_count {table.gate.minimum_count} is below {LEAST_MINIMUM_COUNT} (guard rail 6)"
+    # Spark's names of columns do not differ by case; those of a raw table are looked at with their feed.
+    names = [name.lower() for name in table.column_names] if table.layer != "raw" else []
+    yield from (
+        f"{table.id}: column {name} is declared twice" for name in sorted({n for n in names if names.count(n) > 1})
+    )
     for name in sorted({name for names in table.any_of for name in names} - set(table.column_names)):
         yield f"{table.id}: any_of names {name!r}, which is no column of it"
     for column in table.columns:
@@ -118,11 +132,7 @@ def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator
     where = f"{table.id}.{column.name}"
     if table.layer != "raw" and (rule := forbidden(column.name)):
         yield f"{where}: {rule}"
-    element = found.elements.get(column.element)
-    if element is None:
-        yield f"{where}: there is no element {column.element!r}"
-    elif element.type != column.logical_type and element.id != "raw_value":
-        yield f"{where}: is {column.logical_type}, its element {element.type}"
+    yield from _type_faults(where, column, found)
     yield from _grade_faults(where, column, found)
     for kind, name, known in (("code set", column.codes, found.codesets), ("check", column.check, CHECKS)):
         if name and name not in known:
@@ -133,6 +143,17 @@ def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator
     for name in asked:
         if name and name not in table.column_names:
             yield f"{where}: names {name!r}, which is no column of {table.id}"
+
+
+def _type_faults(where: str, column: Column, found: "Catalogue") -> Iterator[str]:
+    """Yield an element that is not there, and types that contradict each other."""
+    element = found.elements.get(column.element)
+    if element is None:
+        yield f"{where}: there is no element {column.element!r}"
+    elif element.type != column.logical_type and element.id != "raw_value":
+        yield f"{where}: is {column.logical_type}, its element {element.type}"
+    if column.physical_type.partition("(")[0] not in (kept := _KEPT_AS[column.logical_type]):
+        yield f"{where}: is {column.logical_type}, kept as {column.physical_type}: {' or '.join(kept)} would do"
 
 
 def _grade_faults(where: str, column: Column, found: "Catalogue") -> Iterator[str]:

@@ -5,7 +5,7 @@ believes in a rule that is not enforced.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -14,6 +14,10 @@ from ronghe.contracts.base import ContractError, read_yaml, validated
 
 LogicalType = Literal["string", "date", "timestamp", "integer", "number", "boolean"]
 Grade = Literal["L1", "L2", "L3", "L4"]
+# One way to write each type: another spelling of one would be taken for another type.
+PhysicalType = Annotated[
+    str, Field(pattern=r"^(STRING|DATE|TIMESTAMP|BOOLEAN|INT|BIGINT|FLOAT|DOUBLE|DECIMAL\([1-9]\d?,\d{1,2}\))$")
+]
 
 
 class _Odcs(BaseModel):
@@ -43,7 +47,7 @@ class Property(_Odcs):
     name: str
     business_name: str | None = None
     logical_type: LogicalType
-    physical_type: str | None = None
+    physical_type: PhysicalType | None = None
     description: str = Field(min_length=1)
     classification: Grade
     required: bool = False
