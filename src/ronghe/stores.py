@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,8 @@ SCHEME = "s3a://"
 ENDPOINT_VARIABLE, REGION_VARIABLE = "AWS_ENDPOINT_URL", "AWS_REGION"
 # What an S3 store that is not AWS calls its only region.
 _ANY_REGION = "us-east-1"
+# No task may run as long, so none is writing what is older and in no log.
+_LONGEST_WRITE_HOURS = 24
 
 
 def is_remote(path: str) -> bool:
@@ -154,11 +157,12 @@ def forget(path: str) -> None:
     """Remove every file of a table that only older versions need, so that nobody reads one of them any more.
 
     The log says which, not the folder: files of a write that is under way are left alone. `VACUUM ... LITE` would do
-    the same, but refuses once Delta has cleaned the log behind an earlier VACUUM.
+    the same, but refuses once Delta has cleaned the log behind an earlier VACUUM. What no log names goes once no write
+    that still runs can have made it: it is left by one that was cut off, or that lost a conflict and wrote anew.
     """
-    removed = open_table(path).vacuum(0, dry_run=True, enforce_retention_duration=False, full=False)
+    look = partial(open_table(path).vacuum, dry_run=True, enforce_retention_duration=False)
     store = _arrow(is_remote(path))
-    for name in removed:
+    for name in {*look(0, full=False), *look(_LONGEST_WRITE_HOURS, full=True)}:
         with suppress(FileNotFoundError):
             store.delete_file(f"{_key(path)}/{name}")
 

@@ -1,10 +1,14 @@
 """What a table's log says of it when Delta has cleaned away the write that made the rows."""
 
+import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
 
+from ronghe import stores
 from ronghe.contracts import catalogue
 from ronghe.home import Home
 from ronghe.lake import Lake
@@ -35,6 +39,21 @@ def test_maintenance_makes_a_table_no_newer(lake: Lake) -> None:
     before = lake.version(NAME), lake.state(NAME)
     DeltaTable(lake.path(NAME)).alter.set_table_properties({"ronghe.test": "1"}, raise_if_not_exists=False)
     assert (lake.version(NAME), lake.state(NAME)) == before
+
+
+@pytest.mark.parametrize(("hours", "is_left"), [(1, True), (25, False)])
+def test_what_an_unfinished_write_left_goes_when_no_write_can_be_under_way(
+    lake: Lake, hours: int, is_left: bool
+) -> None:
+    folder = Path(lake.path(NAME))
+    [rows] = folder.glob("*.parquet")
+    left, made = folder / "part-of-no-commit.parquet", time.time() - hours * 3600
+    shutil.copy(rows, left)
+    for path in (left, rows):
+        os.utime(path, (made, made))
+    stores.forget(str(folder))
+    assert left.exists() == is_left
+    assert lake.size(NAME)[0] == 1, "rows of the table went too"
 
 
 def test_a_cleaned_log_leaves_a_version_and_no_two_states_alike(lake: Lake) -> None:
