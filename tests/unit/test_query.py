@@ -133,6 +133,14 @@ def test_wrong_query_says_why(lake: Home, query: str, output: str) -> None:
         run_query(lake, query, output)
 
 
+def test_query_of_the_restricted_half_says_that_it_is_not_asked_here(lake: Home) -> None:
+    with pytest.raises(QueryError, match=r"std\.swipe: of the restricted half, which is not asked here"):
+        run_query(lake, "SELECT * FROM std.swipe")
+    with pytest.raises(QueryError) as error:
+        run_query(lake, "SELECT * FROM mart.nothing")
+    assert "restricted" not in str(error.value)
+
+
 def test_unknown_format_is_named(lake: Home) -> None:
     with pytest.raises(QueryError, match="'xml' is none of table, csv, json"):
         run_query(lake, "SELECT 1", "xml")

@@ -67,11 +67,18 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, output: str) -> str:
             return f"{result}\n"
         names, rows = result.columns, result.fetchall()
     except duckdb.Error as error:
-        raise QueryError(str(error)) from None
+        raise QueryError(f"{error}{_of_the_restricted_half(query)}") from None
     if output == "csv":
         return _csv(names, rows)
     # Days and instants as ISO 8601; amounts as text, because a JSON number loses cents.
     return json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False, default=str) + "\n"
+
+
+def _of_the_restricted_half(query: str) -> str:
+    """Return a line about the restricted tables a query names; nothing where it names none."""
+    named = [t.id for t in catalogue().tables.values() if t.zone == "restricted" and t.id in query]
+    said = "of the restricted half, which is not asked here; `ronghe sql --tables` lists what is"
+    return f"\n{', '.join(named)}: {said}." if named else ""
 
 
 def _csv(names: list[str], rows: list[tuple[Any, ...]]) -> str:
