@@ -154,10 +154,10 @@ class Upkeep(ABC):
         for column in filled:
             self._refuse_unfilled(table.id, column)
         for name, check in limits.items():
-            if self.read(table.id).where(f"NOT ({check})").limit(1).count():
+            if broken := self.read(table.id).where(f"NOT ({check})").count():
                 raise EvolutionRefused(
-                    f"{table.id}: the limit {name} was narrowed, and rows written before break it. Widen it again, or "
-                    "take those rows out first. Nothing was changed."
+                    f"{table.id}: the limit {name} was narrowed, and {broken} rows written before break it. Widen it "
+                    "again; a code that is used no longer is kept, with a `valid_to`. Nothing was changed."
                 )
         gone = {change.column: "NULL" for change in changed if change.what == REFUSED_NOW and change.column in columns}
         if gone:
