@@ -114,8 +114,7 @@ class Home:
         Raises:
             OSError: the root cannot be written.
         """
-        if not self.root.exists():
-            self.root.mkdir(mode=0o750, parents=True)
+        self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
         for folder in (self.landing, self.engine, self.restricted_lake, self.open_lake, self.logs, self.keys):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.root / "restricted", self.service, self.keys, self.logs):

@@ -26,8 +26,8 @@ SCHEME = "s3a://"
 ENDPOINT_VARIABLE, REGION_VARIABLE = "AWS_ENDPOINT_URL", "AWS_REGION"
 # What an S3 store that is not AWS calls its only region.
 _ANY_REGION = "us-east-1"
-# No task may run as long, so none is writing what is older and in no log.
-_LONGEST_WRITE_HOURS = 24
+# No task may run half as long, so none is writing what is older and in no log, were a clock a day ahead.
+_LONGEST_WRITE_HOURS = 48
 
 
 def is_remote(path: str) -> bool:
@@ -162,7 +162,9 @@ def forget(path: str) -> None:
     """
     look = partial(open_table(path).vacuum, dry_run=True, enforce_retention_duration=False)
     store = _arrow(is_remote(path))
-    for name in {*look(0, full=False), *look(_LONGEST_WRITE_HOURS, full=True)}:
+    over = {*look(0, full=False), *look(_LONGEST_WRITE_HOURS, full=True)}
+    # What was committed while the folder was looked through is in the log now.
+    for name in over - {name.removeprefix("/") for name in dataset(open_table(path)).files}:
         with suppress(FileNotFoundError):
             store.delete_file(f"{_key(path)}/{name}")
 

@@ -18,6 +18,7 @@ from ronghe.contracts.ddl import raw_table, schema_ddl
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.contracts.table import Table
 from ronghe.home import Home
+from ronghe.job import JobFailed
 from ronghe.lake import Lake
 
 pytestmark = pytest.mark.spark
@@ -85,12 +86,14 @@ def test_a_column_that_was_added_is_added_to_the_table(home: Home, spark: SparkS
         ("SELEC ((", "STRING", "PARSE_SYNTAX_ERROR"),
         ("max(place_id)", "STRING", "INVALID_WHERE_CONDITION"),
         ("place_id", "INT", "CAST_INVALID_INPUT"),
+        ("code_count * 9223372036854775807", "BIGINT", "ARITHMETIC_OVERFLOW"),
+        ("coalesce(code_count, 0) + 3000000000", "INT", "CAST_OVERFLOW"),
     ],
 )
 def test_a_fill_that_cannot_be_worked_out_is_refused_and_nothing_is_changed(
     filled_from: str, physical_type: str, condition: str, home: Home, spark: SparkSession
 ) -> None:
-    version = DeltaTable(write(home, spark, NOW, "old").path(NAME)).version()
+    version = DeltaTable(write(home, spark, NOW, "old", code_count=2).path(NAME)).version()
     wanted = with_column(NOW.table(NAME), "place_name", "other", physical_type=physical_type, filled_from=filled_from)
     with pytest.raises(EvolutionRefused, match=rf"column other cannot be worked .*\({condition}") as error:
         Lake(home, declared(wanted), spark).evolve(NAME)
@@ -220,11 +223,15 @@ def test_migrate_goes_on_after_a_table_that_fails_and_tells_no_value(
     write(home, spark, NOW, "old")
     monkeypatch.setattr(migrate.sessions, "on_engine", lambda *_: nullcontext(spark))
     monkeypatch.setattr(migrate.Lake, "evolve", fails)
+    monkeypatch.setattr(migrate, "_engine_answers", lambda _: True)
     assert not migrate.bring_up(home, only_look=False)
     said = " ".join(capsys.readouterr())
     assert "! fused.place: migrate failed: ValueError" in said
     assert "0 tables changed, 1 refused" in said
     assert "138" not in said
+    monkeypatch.setattr(migrate, "_engine_answers", lambda _: False)
+    with pytest.raises(JobFailed):
+        migrate.bring_up(home, only_look=False)
 
 
 def test_a_contract_that_changed_without_saying_so_is_refused(home: Home, spark: SparkSession) -> None:

@@ -1,5 +1,6 @@
 """Each compiled treatment equals the Presidio operator it stands for; nothing personal crosses under the contracts."""
 
+from contextlib import nullcontext
 from datetime import date
 from functools import reduce
 from pathlib import Path
@@ -279,3 +280,24 @@ def test_a_treatment_taken_back_is_taken_back_in_the_open_half(spark: SparkSessi
         desensitise_fused.run(JobContext(home, declared, spark, lake))
         shown += lake.rows(target.id, ["contact_phone"])["contact_phone"].to_pylist()
     assert shown == ["138********", "13800000002", "138********"]
+
+
+def test_nothing_leaves_by_a_grade_that_fell_unannounced(spark: SparkSession, tmp_path: Path) -> None:
+    """The table that is crossed from is written by another job, which may come later: the crossing asks by itself."""
+    found, home = catalogue(), Home(tmp_path).make()
+    strict, target = found.table("fused.organisation"), found.table("safe.organisation")
+    opened = {"contact_phone": {"classification": "L1", "treatment": treatment("keep")}}
+    fallen = [c.model_copy(update=opened.get(c.name, {})) for c in strict.columns]
+
+    def lake_of(origin: Table) -> Lake:
+        tables = {t.id: t for t in (origin, target)}
+        return Lake(home, Catalogue(tables=tables, codesets=found.codesets), spark)
+
+    company = organisation(organisation_kind_code="limited_company", is_sole_trader=False)
+    rows = spark.createDataFrame([tuple(company.get(c) for c in strict.column_names)], schema_ddl(strict))
+    lake_of(strict).append(strict.id, rows, "once")
+    for origin, refused in ((strict, None), (strict.model_copy(update={"columns": tuple(fallen)}), r"to 2\.0\.0")):
+        lake = lake_of(origin)
+        with pytest.raises(ContractError, match=refused) if refused else nullcontext():
+            desensitise_fused.run(JobContext(home, lake.catalogue, spark, lake))
+    assert lake.rows(target.id, ["contact_phone"])["contact_phone"].to_pylist() == ["138********"]

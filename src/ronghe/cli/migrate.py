@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 
 import typer
 
-from ronghe import sessions
+from ronghe import engine, sessions
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.home import Home
@@ -24,6 +24,8 @@ def bring_up(home: Home, *, only_look: bool) -> bool:
                 with nullcontext() if only_look else _in_turn(home, found, table_id):
                     changes = lake.evolve(table_id, only_look=only_look)
             except (EvolutionRefused, JobFailed) as error:
+                if isinstance(error, JobFailed) and not _engine_answers(home):
+                    raise
                 refused += 1
                 typer.secho(f"! {error}" if isinstance(error, EvolutionRefused) else f"! {table_id}: {error}", fg="red")
                 continue
@@ -32,6 +34,10 @@ def bring_up(home: Home, *, only_look: bool) -> bool:
                 typer.echo(f"{'would change' if only_look else '+'} {table_id}: {change}")
     typer.echo(f"{changed} tables {'would change' if only_look else 'changed'}, {refused} refused")
     return refused == 0
+
+
+def _engine_answers(home: Home) -> bool:
+    return engine.answers(engine.url(home))
 
 
 @contextmanager

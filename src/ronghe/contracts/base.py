@@ -16,17 +16,30 @@ _SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]
-    """Refuses a key that stands twice in one mapping, where YAML 1.2 does and PyYAML takes the last."""
+    """Refuses a key that stands twice in one mapping, as YAML 1.2 does; PyYAML takes the last."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        _refuse_twice(node, set())
+        return node
+
+
+def _refuse_twice(node: Any, seen: set[int]) -> None:
+    """Look for keys that stand twice below a node; one that several places point at is looked at once."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    keys = set()
+    for part in node.value:
+        below = part if isinstance(node, yaml.MappingNode) else (part,)
+        if len(below) == 2 and isinstance(key := below[0], yaml.ScalarNode):
+            if (key.tag, key.value) in keys:
                 raise yaml.constructor.ConstructorError(
                     "while reading a mapping", node.start_mark, f"the key {key.value!r} stands twice", key.start_mark
                 )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+            keys.add((key.tag, key.value))
+        for each in below:
+            _refuse_twice(each, seen)
 
 
 class ContractError(ValueError):

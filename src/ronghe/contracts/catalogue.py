@@ -209,10 +209,10 @@ def load_feeds(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] | 
 _SOURCES, _FEEDS = "schemas/sources/*/source.yaml", f"schemas/sources/*/*{SUFFIX}"
 _TABLES, _ELEMENTS = f"schemas/tables/*/*{SUFFIX}", "schemas/elements/*.yaml"
 _EXPECTATIONS, _CLASSIFICATION = "expectations/*/*.yaml", "schemas/classification.yaml"
-_OTHERS = tuple(
-    f"schemas/{kind}/*.yaml" for kind in ("codesets", "linkage", "indices", "limits", "policies", "extracts")
-)
-_PLACES = (_SOURCES, _FEEDS, _TABLES, _ELEMENTS, _EXPECTATIONS, _CLASSIFICATION, *_OTHERS)
+_OTHERS = {
+    kind: f"schemas/{kind}/*.yaml" for kind in ("codesets", "linkage", "indices", "limits", "policies", "extracts")
+}
+_PLACES = (_SOURCES, _FEEDS, _TABLES, _ELEMENTS, _EXPECTATIONS, _CLASSIFICATION, *_OTHERS.values())
 
 
 def _refuse_unread(folders: Iterable[Path]) -> None:
@@ -223,7 +223,9 @@ def _refuse_unread(folders: Iterable[Path]) -> None:
     """
     for folder in folders:
         read = {path for pattern in _PLACES for path in folder.glob(pattern)}
-        there = (path for part in ("schemas", "expectations") for path in folder.glob(f"{part}/**/*"))
+        found = (path for part in ("schemas", "expectations") for path in folder.glob(f"{part}/**/*"))
+        # Tools keep files of their own in hidden places, and so do mounts of Kubernetes.
+        there = (p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
         if unread := sorted(str(p) for p in there if p.suffix.lower() in (".yaml", ".yml") and p not in read):
             raise ContractError(f"nobody reads {', '.join(unread)}: declarations stand at {', '.join(_PLACES)}")
 
@@ -260,12 +262,12 @@ def load_catalogue(folders: tuple[Path, ...], wanted: tuple[str, ...] = ()) -> C
         feeds=feeds,
         tables={**{f.raw_table: raw_table(f) for f in feeds.values()}, **tables},
         elements=dict(sorted(elements.items())),
-        codesets=_load(folders, "schemas/codesets/*.yaml", read_codeset),
-        linkages=_load(folders, "schemas/linkage/*.yaml", read_linkage),
-        indices=_load(folders, "schemas/indices/*.yaml", read_index),
-        limits=_load(folders, "schemas/limits/*.yaml", read_limits),
-        policies=_load(folders, "schemas/policies/*.yaml", read_policy),
-        extracts=_load(folders, "schemas/extracts/*.yaml", read_extract),
+        codesets=_load(folders, _OTHERS["codesets"], read_codeset),
+        linkages=_load(folders, _OTHERS["linkage"], read_linkage),
+        indices=_load(folders, _OTHERS["indices"], read_index),
+        limits=_load(folders, _OTHERS["limits"], read_limits),
+        policies=_load(folders, _OTHERS["policies"], read_policy),
+        extracts=_load(folders, _OTHERS["extracts"], read_extract),
         declared=declared,
         classification=ladders[-1] if ladders else None,
     )

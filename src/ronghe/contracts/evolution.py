@@ -20,7 +20,7 @@ FORMAT = 1
 FORMAT_PROPERTY, SHAPE_PROPERTY = "ronghe.format", "ronghe.shape"
 # Of a raw table: the columns that feeds refuse, whose values are gone.
 REFUSED_PROPERTY = "ronghe.refused"
-# What keeps values of a table from leaving.
+# What decides how values of a table may leave.
 GUARDS_PROPERTY = "ronghe.guards"
 
 Level = Literal["minor", "announced", "major"]
@@ -59,7 +59,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Guards:
-    """What keeps values of a table from leaving: the grade of each column, and whom a mart's figures are about."""
+    """What decides how values may leave: the grade of each column, and whether a mart's figures are about persons."""
 
     grades: Mapping[str, str]
     counts: str = ""
@@ -112,7 +112,8 @@ def weakened(old: Guards, new: Guards) -> tuple[Change, ...]:
         if grade < old.grades.get(name, "")
     ]
     if old.counts == "persons" and new.counts != "persons":
-        found.append(Change("", "figures about persons became figures about things", "major", _NEW_TABLE))
+        remedy = "keep `counts: persons` and the gate"
+        found.append(Change("", "figures about persons became figures about things", "major", remedy))
     return tuple(found)
 
 
@@ -255,6 +256,9 @@ def _dropped(name: str, as_read: bool, refused: bool) -> Change:
     return Change(name, "was dropped or renamed", "major", remedy)
 
 
+_OTHER_NAME = "give it another name; a source that writes its header otherwise from now on is another feed"
+
+
 def _added(name: str, column: ColumnShape, types: Mapping[str, str]) -> Change:
     if column.required:
         return Change(name, "was added as required", "major", "rows written before have no value; make it optional")
@@ -263,7 +267,7 @@ def _added(name: str, column: ColumnShape, types: Mapping[str, str]) -> Change:
         return Change(name, said, "major", "declare it with that type, or add a column under another name")
     # Spark's names of columns do not differ by case.
     if other := next((there for there in types if there != name and there.lower() == name.lower()), None):
-        return Change(name, f"differs by case only from {other}, which the table has", "major", "give it another name")
+        return Change(name, f"differs by case only from {other}, which the table has", "major", _OTHER_NAME)
     return Change(name, ADDED, "minor")
 
 

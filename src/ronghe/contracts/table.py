@@ -77,8 +77,8 @@ class Retention(Declaration):
 class Column(Declaration):
     """A canonical column. `codes` names a code set, `check` a named check, `unit` a UCUM or ISO 4217 unit.
 
-    `filled_from` is a SQL expression over the table's other columns that gives the value where there is none, in rows
-    written before and in rows to come. That is the plan by which a column gets another name, type or unit.
+    `filled_from` is a SQL expression over columns the table had before that gives the value where there is none, in
+    rows written before and in rows to come. That is the plan by which a column gets another name, type or unit.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")

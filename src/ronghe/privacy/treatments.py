@@ -1,7 +1,7 @@
 """Treatments: Presidio's operators, compiled to native Spark expressions.
 
 A treatment is declared in Presidio's words and checked by Presidio's own validation; on a column it runs as an
-expression of the engine, five hundred times faster than a call for each value. `tests/spark/test_treatments.py` holds
+expression of the engine, hundreds of times faster than a call for each value. `tests/spark/test_treatments.py` holds
 each expression against the operator it stands for. Null stays null: Presidio is never asked about a missing value.
 Free text is the exception: `analyze` runs Presidio itself in the engine's workers, on each distinct text once, before
 the expressions (`ronghe.privacy.text`).
