@@ -24,7 +24,8 @@ def _switched_off(column: str, folder: Path) -> Path:
     lines = (builtin_folder() / CONTRACT).read_text("utf-8").splitlines()
     start = next(n for n, line in enumerate(lines) if f"- {{name: {column}," in line)
     at = next(n for n in range(start, len(lines)) if "property: treatment" in lines[n])
-    # Its grade would not let it leave as it is: the slip is a wrong grade beside a wrong treatment.
+    # Its grade would not let it leave as it is, nor a version that does not announce what falls: there are three slips.
+    lines = ["version: 2.0.0" if line.startswith("version:") else line for line in lines]
     lines[start] = re.sub("classification: L[234]", "classification: L1", lines[start])
     lines[at] = "         customProperties: [{property: element, value: ELEMENT}, {property: treatment, value: keep}]}"
     element = {"legal_representative_name": "person_name", "contact_phone": "contact_phone"}.get(column, column)
