@@ -44,12 +44,6 @@ Lake.is_done = Lake.is_current = lambda *_: False
 """
 # What tells a person what to do about an error.
 WITHOUT_ADVICE = "from ronghe import remedies\nremedies._REMEDIES = ()\n"
-# What gives up a server that is gone.
-WITHOUT_GIVING_UP = """
-from pyspark.sql.connect.client.retries import DefaultPolicy
-from ronghe import sessions
-sessions._while_reachable = lambda *_: DefaultPolicy()
-"""
 # What finds an operation again whose connection broke off.
 WITHOUT_ATTACHING = """
 from pyspark.sql.connect.client.core import SparkConnectClient
