@@ -167,10 +167,11 @@ def answers(target: str, seconds: float = _STUCK_SECONDS) -> bool:
 
 
 def _answers(running: ServiceState) -> bool:
-    return answers(_local(running.port))
+    return answers(local_url(running.port))
 
 
-def _local(port: int) -> str:
+def local_url(port: int) -> str:
+    """Return the address of a server of this machine."""
     # The client speaks plain text with a token only to a host that is literally `localhost`.
     return f"sc://localhost:{port}"
 
@@ -351,7 +352,7 @@ def url(home: Home) -> str:
     running = state(home)
     if running is None:
         raise EngineError(f"No engine runs for {home.root}. Start it with `ronghe up`.")
-    return _local(running.port)
+    return local_url(running.port)
 
 
 def revive_if_lost(home: Home) -> bool:

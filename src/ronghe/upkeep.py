@@ -125,14 +125,20 @@ class Upkeep(ABC):
         before = properties.get("ronghe.contract", "").partition("@")[2] if SHAPE_PROPERTY in properties else ""
         refuse_version(table_id, before, table.version, changed)
         # What a code set or another declaration makes of a limit has no version of the table's.
-        limits = new_checks(table, self.catalogue.codesets, properties)
+        codesets = self.catalogue.codesets
+        limits, stale = new_checks(table, codesets, properties), stale_checks(table, codesets, properties)
         added = {change.column for change in changed if change.what == ADDED}
         filled = [column for column in table.columns if column.name in added and column.filled_from]
         if not only_look:
-            self._bring_up(table, changed, limits, columns, properties, refused, filled)
+            self._refuse_unkept(table, limits, filled)
+            self._remove_refused(table, changed, columns)
+            for statement in evolve_table(
+                table, self.path(table_id), columns, properties, limits, stale, filled, refused
+            ):
+                self.spark.sql(statement).collect()
         told = [Change(c.name, "is filled from what its contract says", "minor", _FILLED_IN_ALL) for c in filled]
         told += [Change("", f"limit {name} is set anew", "minor", _KEPT_BY_ALL) for name in sorted(limits)]
-        over = set(stale_checks(table, self.catalogue.codesets, properties)) - {name.lower() for name in limits}
+        over = set(stale) - {name.lower() for name in limits}
         return (*changed, *told, *(Change("", f"limit {name} is dropped", "minor") for name in sorted(over)))
 
     def _refused(self, table_id: str) -> frozenset[str]:
@@ -140,17 +146,12 @@ class Upkeep(ABC):
         feeds = (feed for feed in self.catalogue.feeds.values() if feed.raw_table == table_id)
         return frozenset(raw_column(name) for feed in feeds for name in feed.refuse)
 
-    def _bring_up(
-        self,
-        table: Table,
-        changed: tuple[Change, ...],
-        limits: Mapping[str, str],
-        columns: Mapping[str, tuple[str, bool]],
-        properties: Mapping[str, str],
-        refused: Collection[str],
-        filled: Sequence[Column],
-    ) -> None:
-        """Do what changed to a table; whatever could fail over its rows is looked at first."""
+    def _refuse_unkept(self, table: Table, limits: Mapping[str, str], filled: Sequence[Column]) -> None:
+        """Check over the rows, before anything is done, whatever could fail over them: fills and limits.
+
+        Raises:
+            EvolutionRefused: a column cannot be filled, or rows break a limit.
+        """
         for column in filled:
             self._refuse_unfilled(table.id, column)
         for name, check in limits.items():
@@ -159,15 +160,14 @@ class Upkeep(ABC):
                     f"{table.id}: the limit {name} was narrowed, and {broken} rows written before break it. Widen it "
                     "again; a code that is used no longer is kept, with a `valid_to`. Nothing was changed."
                 )
+
+    def _remove_refused(self, table: Table, changed: Sequence[Change], columns: Collection[str]) -> None:
+        """Take out of the records read before what their feed refuses now."""
         gone = {change.column: "NULL" for change in changed if change.what == REFUSED_NOW and change.column in columns}
         if gone:
             self.blank(table.id, gone, "true")
             self.forget(table.id)
             self._refuse_in_quarantine(table.id, sorted(gone))
-        added = [change.column for change in changed if change.what == ADDED]
-        path, codesets = self.path(table.id), self.catalogue.codesets
-        for statement in evolve_table(table, path, codesets, columns, properties, added, refused):
-            self.spark.sql(statement).collect()
 
     def _refuse_unfilled(self, table_id: str, column: Column) -> None:
         """Check that what a column is filled from can be worked out for every row.

@@ -23,11 +23,15 @@ def bring_up(home: Home, *, only_look: bool) -> bool:
             try:
                 with nullcontext() if only_look else _in_turn(home, found, table_id):
                     changes = lake.evolve(table_id, only_look=only_look)
-            except (EvolutionRefused, JobFailed) as error:
-                if isinstance(error, JobFailed) and not _engine_answers(home):
+            except EvolutionRefused as error:
+                refused += 1
+                typer.secho(f"! {error}", fg="red")
+                continue
+            except JobFailed as error:  # of this table, unless the engine is gone
+                if not _engine_answers(home):
                     raise
                 refused += 1
-                typer.secho(f"! {error}" if isinstance(error, EvolutionRefused) else f"! {table_id}: {error}", fg="red")
+                typer.secho(f"! {table_id}: {error}", fg="red")
                 continue
             changed += bool(changes)
             for change in changes:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -77,6 +79,11 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ContractError(f"{path}: cannot be read as YAML: {error}") from error
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """Return the names that stand more than once, each once and in order."""
+    return sorted(name for name, times in Counter(names).items() if times > 1)
 
 
 def validated(model: type[D], content: Any, path: Path) -> D:

@@ -24,6 +24,14 @@ from ronghe.contracts.table import Table, read_table
 
 BUILTIN = "builtin"
 FOLDERS_VARIABLE, SOURCES_VARIABLE = "RONGHE_SCHEMAS", "RONGHE_SOURCES"
+# Where declarations stand in a folder, and the only places they are read from.
+_SOURCES, _FEEDS = "schemas/sources/*/source.yaml", f"schemas/sources/*/*{SUFFIX}"
+_TABLES, _ELEMENTS = f"schemas/tables/*/*{SUFFIX}", "schemas/elements/*.yaml"
+_EXPECTATIONS, _CLASSIFICATION = "expectations/*/*.yaml", "schemas/classification.yaml"
+_OTHERS = {
+    kind: f"schemas/{kind}/*.yaml" for kind in ("codesets", "linkage", "indices", "limits", "policies", "extracts")
+}
+_PLACES = (_SOURCES, _FEEDS, _TABLES, _ELEMENTS, _EXPECTATIONS, _CLASSIFICATION, *_OTHERS.values())
 
 T = TypeVar("T")
 
@@ -203,16 +211,6 @@ def load_feeds(folders: Iterable[Path] | None = None, wanted: tuple[str, ...] | 
         feed = read_feed(path, sources[path.parent.name])
         found[feed.id] = feed
     return dict(sorted(found.items()))
-
-
-# Where declarations stand in a folder, and the only places they are read from.
-_SOURCES, _FEEDS = "schemas/sources/*/source.yaml", f"schemas/sources/*/*{SUFFIX}"
-_TABLES, _ELEMENTS = f"schemas/tables/*/*{SUFFIX}", "schemas/elements/*.yaml"
-_EXPECTATIONS, _CLASSIFICATION = "expectations/*/*.yaml", "schemas/classification.yaml"
-_OTHERS = {
-    kind: f"schemas/{kind}/*.yaml" for kind in ("codesets", "linkage", "indices", "limits", "policies", "extracts")
-}
-_PLACES = (_SOURCES, _FEEDS, _TABLES, _ELEMENTS, _EXPECTATIONS, _CLASSIFICATION, *_OTHERS.values())
 
 
 def _refuse_unread(folders: Iterable[Path]) -> None:

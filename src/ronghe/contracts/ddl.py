@@ -161,11 +161,12 @@ def _statistics(table: Table) -> dict[str, str]:
 def evolve_table(
     table: Table,
     path: str,
-    codesets: dict[str, CodeSet],
     columns: Mapping[str, tuple[str, bool]],
     properties: Mapping[str, str],
-    added: Collection[str] = (),
-    refused: Collection[str] = (),
+    limits: Mapping[str, str],
+    stale: Collection[str],
+    filled: Collection[Column],
+    refused: Collection[str],
 ) -> tuple[str, ...]:
     """Return the statements that bring a table under its contract as it is now, none where it is.
 
@@ -174,25 +175,24 @@ def evolve_table(
     Args:
         table: the contract; it only adds to what the table has.
         path: where the table lies.
-        codesets: for the checks of codes.
         columns: type and whether a value is required, by name, as the table has them.
         properties: the table's properties.
-        added: columns that were added, maybe by a run that was cut off before it filled them.
+        limits: its `new_checks`.
+        stale: its `stale_checks`.
+        filled: columns to fill that were added, maybe by a run that was cut off before it filled them.
         refused: columns of a raw table that feeds refuse; none of them has a value any more.
     """
     where = f"ALTER TABLE delta.{quoted(path)}"
     missing = ", ".join(column_ddl(column) for column in table.columns if column.name not in columns)
     found = [f"{where} ADD COLUMNS ({missing})"] if missing else []
-    found += [_fill(path, column) for column in table.columns if column.name in added and column.filled_from]
+    found += [_fill(path, column) for column in filled]
     found += [
         f"{where} ALTER COLUMN {quoted(c.name)} DROP NOT NULL"
         for c in table.columns
         if not c.required and columns.get(c.name, ("", False))[1]
     ]
-    stale = stale_checks(table, codesets, properties)
     found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
-    new = new_checks(table, codesets, properties)
-    found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in new.items()]
+    found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in limits.items()]
     own = own_properties(table, refused)
     if found or any(properties.get(key) != value for key, value in own.items()):
         found.append(f"{where} SET TBLPROPERTIES ({_listed(own)})")

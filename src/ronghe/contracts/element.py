@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ronghe.contracts.base import ContractError, Declaration, read_yaml, validated
+from ronghe.contracts.base import ContractError, Declaration, read_yaml, repeated, validated
 from ronghe.contracts.odcs import LogicalType
 
 
@@ -30,7 +30,6 @@ def read_elements(path: Path) -> tuple[Element, ...]:
         ContractError: the file is wrong; names the element and the fault.
     """
     found = validated(_Elements, {"elements": read_yaml(path)}, path).elements
-    ids = [element.id for element in found]
-    if twice := sorted({name for name in ids if ids.count(name) > 1}):
+    if twice := repeated([element.id for element in found]):
         raise ContractError(f"{path}: declared twice: {', '.join(twice)}")
     return found

@@ -206,11 +206,12 @@ def refuse_version(table_id: str, before: str, now: str, found: tuple[Change, ..
     Raises:
         EvolutionRefused: the version stands still or goes back; names the versions and the changes.
     """
-    parts = 1 if any(change.level == "announced" for change in found) else 2
+    announced = any(change.level == "announced" for change in found)
+    parts = 1 if announced else 2
     if not (found and before) or _parts(now)[:parts] > _parts(before)[:parts]:
         return
     major, minor, _ = _parts(before)
-    wanted = f"{major + 1}.0.0" if parts == 1 else f"{major}.{minor + 1}.0"
+    wanted = f"{major + 1}.0.0" if announced else f"{major}.{minor + 1}.0"
     raise EvolutionRefused(
         f"{table_id}: {'; '.join(map(str, found))}, and the contract's version went from {before} to {now}. Raise it "
         f"to {wanted}, or bring back the declarations the lake was written with."
@@ -256,9 +257,6 @@ def _dropped(name: str, as_read: bool, refused: bool) -> Change:
     return Change(name, "was dropped or renamed", "major", remedy)
 
 
-_OTHER_NAME = "give it another name; a source that writes its header otherwise from now on is another feed"
-
-
 def _added(name: str, column: ColumnShape, types: Mapping[str, str]) -> Change:
     if column.required:
         return Change(name, "was added as required", "major", "rows written before have no value; make it optional")
@@ -267,7 +265,8 @@ def _added(name: str, column: ColumnShape, types: Mapping[str, str]) -> Change:
         return Change(name, said, "major", "declare it with that type, or add a column under another name")
     # Spark's names of columns do not differ by case.
     if other := next((there for there in types if there != name and there.lower() == name.lower()), None):
-        return Change(name, f"differs by case only from {other}, which the table has", "major", _OTHER_NAME)
+        remedy = "give it another name; a source that writes its header otherwise from now on is another feed"
+        return Change(name, f"differs by case only from {other}, which the table has", "major", remedy)
     return Change(name, ADDED, "minor")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ronghe.contracts.base import repeated
 from ronghe.contracts.checks import CHECKS
 from ronghe.contracts.classification import operators
 from ronghe.contracts.ddl import raw_column
@@ -58,7 +59,7 @@ def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
     yield from _transport_faults(feed)
     # Spark's names of columns do not differ by case.
     raw = [raw_column(column.name).lower() for column in feed.columns]
-    for name in sorted({name for name in raw if raw.count(name) > 1}):
+    for name in repeated(raw):
         yield f"{feed.id}: several columns are called {name!r} in {feed.raw_table}: signs that a table refuses become _"
     target = found.tables.get(feed.target)
     if target is None or target.layer != "std":
@@ -80,7 +81,7 @@ def _transport_faults(feed: Feed) -> Iterator[str]:
 def _mapping_faults(feed: Feed, target: Table) -> Iterator[str]:
     """Yield canonical columns that are unknown, filled twice, or required and not filled."""
     filled = [str(column.to) for column in feed.mapped] + [*feed.constants, *feed.computed]
-    for name in sorted({name for name in filled if filled.count(name) > 1}):
+    for name in repeated(filled):
         yield f"{feed.id}: column {name} of {target.id} is filled twice"
     for name in sorted(set(filled) - set(target.column_names)):
         yield f"{feed.id}: {target.id} has no column {name!r}"
@@ -100,9 +101,7 @@ def _table_faults(table: Table, found: "Catalogue") -> Iterator[str]:
         yield f"{table.id}: minimum_count {table.gate.minimum_count} is below {LEAST_MINIMUM_COUNT} (guard rail 6)"
     # Spark's names of columns do not differ by case; those of a raw table are looked at with their feed.
     names = [name.lower() for name in table.column_names] if table.layer != "raw" else []
-    yield from (
-        f"{table.id}: column {name} is declared twice" for name in sorted({n for n in names if names.count(n) > 1})
-    )
+    yield from (f"{table.id}: column {name} is declared twice" for name in repeated(names))
     for name in sorted({name for names in table.any_of for name in names} - set(table.column_names)):
         yield f"{table.id}: any_of names {name!r}, which is no column of it"
     for column in table.columns:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ronghe.contracts.base import ContractError, Declaration
+from ronghe.contracts.base import ContractError, Declaration, repeated
 
 Check = Literal["resident_id", "uscc", "organisation_code", "luhn", "vin", "hong_kong_id", "even_groups"]
 SEPARATOR = r"[ \-·]{0,2}"
@@ -129,7 +129,7 @@ class TextPolicy(Declaration):
     def _named_once(self) -> "TextPolicy":
         entities = [entity.entity for entity in self.entities]
         patterns = [pattern.name for entity in self.entities for pattern in entity.patterns]
-        twice = sorted({name for names in (entities, patterns) for name in names if names.count(name) > 1})
+        twice = sorted({name for names in (entities, patterns) for name in repeated(names)})
         if twice:
             raise ValueError(f"declared twice: {twice}")
         return self

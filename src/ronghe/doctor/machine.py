@@ -165,7 +165,7 @@ def _is_served(name: str, port: int) -> bool:
     if not listening("127.0.0.1", port):
         return False
     if name == "engine":
-        return engine.answers(f"sc://localhost:{port}", _HANDSHAKE_SECONDS)
+        return engine.answers(engine.local_url(port), _HANDSHAKE_SECONDS)
     return name == "airflow" and service.is_well(port)
 
 
