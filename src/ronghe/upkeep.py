@@ -14,19 +14,16 @@ from ronghe.contracts.ddl import evolve_table, fill_value, new_checks, raw_colum
 from ronghe.contracts.evolution import (
     ADDED,
     REFUSED_NOW,
-    SHAPE_PROPERTY,
     Change,
     EvolutionRefused,
     changes,
-    guards_of,
-    recorded_guards,
-    recorded_shape,
+    leaving_otherwise,
     refuse_major,
     refuse_version,
-    shape_of,
-    weakened,
+    renamed_codes,
 )
 from ronghe.contracts.rules import literal
+from ronghe.contracts.shape import SHAPE_PROPERTY, guards_of, recorded_guards, recorded_shape, shape_of
 from ronghe.crash import crash_point
 
 if TYPE_CHECKING:
@@ -112,20 +109,17 @@ class Upkeep(ABC):
         properties = found.metadata().configuration
         columns = {f.name: (_sql_type(f), not f.nullable) for f in found.schema().fields}
         refused = self._refused(table_id)
-        changed = changes(
-            recorded_shape(properties, columns, table.zone, refused),
-            shape_of(table),
-            as_read=table.layer == "raw",
-            refused=refused,
-            columns=columns,
+        codesets, shape = self.catalogue.codesets, recorded_shape(properties, columns, table.zone, refused)
+        changed = (
+            *changes(shape, shape_of(table, codesets), as_read=table.layer == "raw", refused=refused, columns=columns),
+            *renamed_codes(shape, table, codesets),
+            *leaving_otherwise(recorded_guards(properties), guards_of(table)),
         )
-        changed += weakened(recorded_guards(properties), guards_of(table))
         refuse_major(table_id, changed)
         # What an older Ronghe did not record about a table, it did not hold to its version either.
         before = properties.get("ronghe.contract", "").partition("@")[2] if SHAPE_PROPERTY in properties else ""
         refuse_version(table_id, before, table.version, changed)
         # What a code set or another declaration makes of a limit has no version of the table's.
-        codesets = self.catalogue.codesets
         limits, stale = new_checks(table, codesets, properties), stale_checks(table, codesets, properties)
         added = {change.column for change in changed if change.what == ADDED}
         filled = [column for column in table.columns if column.name in added and column.filled_from]
@@ -133,7 +127,7 @@ class Upkeep(ABC):
             self._refuse_unkept(table, limits, filled)
             self._remove_refused(table, changed, columns)
             for statement in evolve_table(
-                table, self.path(table_id), columns, properties, limits, stale, filled, refused
+                table, self.path(table_id), codesets, columns, properties, limits, stale, filled, refused
             ):
                 self.spark.sql(statement).collect()
         told = [Change(c.name, "is filled from what its contract says", "minor", _FILLED_IN_ALL) for c in filled]

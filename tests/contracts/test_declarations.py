@@ -14,7 +14,6 @@ from ronghe.contracts import Catalogue, ContractError, catalogue, load_feeds, lo
 from ronghe.contracts.catalogue import builtin_folder, load_catalogue
 from ronghe.contracts.ddl import create_table
 from ronghe.contracts.guard import forbidden
-from ronghe.standardise.normalisers import NORMALISERS
 
 ROOT = builtin_folder()
 CONTRACTS = sorted(ROOT.glob("schemas/**/*.odcs.yaml"))
@@ -164,14 +163,6 @@ def test_every_code_set_is_used(found: Catalogue) -> None:
     assert set(found.codesets) == {c.codes for table in found.tables.values() for c in table.columns if c.codes}
 
 
-def test_every_column_has_the_type_and_unit_of_its_element(found: Catalogue) -> None:
-    for table in found.tables.values():
-        for column in table.columns:
-            element = found.elements[column.element]
-            assert element.type == column.logical_type, f"{table.id}.{column.name}"
-            assert element.unit in (None, column.unit), f"{table.id}.{column.name}"
-
-
 def test_every_table_and_column_is_made_with_a_comment(found: Catalogue) -> None:
     for table in found.tables.values():
         statement = create_table(table, "/x", found.codesets)
@@ -181,12 +172,6 @@ def test_every_table_and_column_is_made_with_a_comment(found: Catalogue) -> None
         assert [line for line in lines if not re.search(r" COMMENT '.+'", line)] == [], table.id
         assert rest.startswith("COMMENT '")
         assert not rest.startswith("COMMENT ''")
-
-
-def test_every_normaliser_a_feed_asks_for_exists(found: Catalogue) -> None:
-    asked = {name for feed in found.feeds.values() for column in feed.columns for name in column.normalise}
-    assert asked
-    assert asked <= set(NORMALISERS)
 
 
 def test_no_declared_column_is_about_what_guard_rail_5_keeps_out(found: Catalogue) -> None:

@@ -5,6 +5,7 @@ import string
 import unicodedata
 from collections.abc import Iterable
 from datetime import date
+from typing import get_args
 
 import pytest
 from pyspark.sql import SparkSession
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 from stdnum.cn import ric, uscc
 
 from ronghe.contracts.checks import CHECKS
+from ronghe.contracts.source import NormaliserName
 from ronghe.standardise.normalisers import NORMALISERS, normaliser
 
 pytestmark = pytest.mark.spark
@@ -77,20 +79,8 @@ def judge(spark: SparkSession, check: str, values: list[str | None]) -> list[boo
     return [row.ok for row in sorted(rows)]
 
 
-def test_names_are_closed() -> None:
-    assert set(NORMALISERS) == {
-        "half_width",
-        "no_space",
-        "single_space",
-        "upper",
-        "digits",
-        "seconds_of_day",
-        "phone",
-        "person_name",
-        "resident_id",
-        "place_name",
-        "organisation_name",
-    }
+def test_every_name_a_contract_may_ask_for_is_one() -> None:
+    assert set(NORMALISERS) == set(get_args(NormaliserName))
 
 
 def test_a_name_cannot_be_registered_twice() -> None:

@@ -16,11 +16,13 @@ from ronghe.cli.main import app
 from ronghe.contracts import Table, catalogue
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.contracts.ddl import new_checks, own_properties
+from ronghe.contracts.shape import FORMAT
 from ronghe.home import Home
 from ronghe.lake import Lake
 
 TABLE, FEED = "schemas/tables/meta/link_review.odcs.yaml", "schemas/sources/shenzhen/swipe.odcs.yaml"
 NAMES, COUNTS = "schemas/tables/fused/organisation.odcs.yaml", "schemas/tables/mart/education.odcs.yaml"
+SWIPES = "schemas/tables/std/swipe.odcs.yaml"
 TYPES = {"BIGINT": "long", "INT": "integer"}
 Contract = dict[str, Any]
 Edit = Callable[[Contract], None]
@@ -44,12 +46,17 @@ def make(home: Home, *table_ids: str, **properties: str) -> None:
             "format": {"provider": "parquet", "options": {}},
             "schemaString": json.dumps({"type": "struct", "fields": fields}),
             "partitionColumns": [],
-            "configuration": {k: v for k, v in (own_properties(table) | limits(table) | properties).items() if v},
+            "configuration": {k: v for k, v in (declared(table) | properties).items() if v},
         }
         log = Path(lake.path(table.id), "_delta_log", f"{0:020}.json")
         log.parent.mkdir(parents=True)
         actions = ({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": metadata})
         log.write_text("".join(json.dumps(action) + "\n" for action in actions), "utf-8")
+
+
+def declared(table: Table) -> dict[str, str]:
+    """Return the properties of a table that is up to date."""
+    return own_properties(table, catalogue().codesets) | limits(table)
 
 
 def limits(table: Table) -> dict[str, str]:
@@ -134,12 +141,17 @@ def migrate(home: Home, schemas: str, monkeypatch: pytest.MonkeyPatch) -> tuple[
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home").make()
-    make(home, "meta.link_review", "raw.shenzhen__swipe", "fused.organisation", "mart.education")
+    make(home, "meta.link_review", "raw.shenzhen__swipe", "std.swipe", "fused.organisation", "mart.education")
     return home
 
 
 MINOR, MAJOR = version("1.1.0"), version("2.0.0")
 OPENED = put("legal_representative_name", classification="L1")
+HASHED = put_custom("legal_representative_name", "treatment", "hash")
+
+
+def wider(contract: Contract) -> None:
+    next(p["value"] for p in record(contract)["customProperties"] if p["property"] == "gate")["minimum_count"] = 11
 
 
 @pytest.mark.parametrize(
@@ -190,6 +202,29 @@ OPENED = put("legal_representative_name", classification="L1")
         (NAMES, [OPENED, MINOR], 1, "column legal_representative_name of grade L3 became L1: more of it may leave"),
         (NAMES, [OPENED, MAJOR], 0, "column legal_representative_name of grade L3 became L1: more of it may leave"),
         (TABLE, [put("link_review_reason_code", classification="L4")], 0, "0 tables would change"),
+        # Values leave otherwise: announced too, and told to whoever reads them.
+        (NAMES, [HASHED, MINOR], 1, "legal_representative_name of treatment redact became hash: it leaves otherwise"),
+        (NAMES, [HASHED, MAJOR], 0, "legal_representative_name of treatment redact became hash: it leaves otherwise"),
+        (
+            COUNTS,
+            [wider, MINOR],
+            1,
+            "its gate's minimum_count 10 became 11: other figures may leave, and the contract's",
+        ),
+        (COUNTS, [wider, MAJOR], 0, "would change mart.education: its gate's minimum_count 10 became 11"),
+        # Tokens of two keys in one column pair by chance, and identifiers beside tokens tell what was hidden.
+        (
+            SWIPES,
+            [put_custom("card_token", "tokenise", None), MAJOR],
+            1,
+            "of token service_day service_date became none",
+        ),
+        (
+            SWIPES,
+            [put_custom("card_token", "tokenise", {"key": "purpose", "purpose": "x"}), MAJOR],
+            1,
+            "of token service_day service_date became purpose x",
+        ),
         # A gate is not taken away by calling persons things.
         (
             COUNTS,
@@ -271,7 +306,7 @@ def test_a_column_that_is_there_is_taken_up_under_its_type_only(
 ) -> None:
     """The column was added, and then the change was cut off: the table has it, and its recorded shape has not."""
     home = Home(tmp_path / "home").make()
-    shape = own_properties(catalogue().table("meta.link_review"))["ronghe.shape"]
+    shape = declared(catalogue().table("meta.link_review"))["ronghe.shape"]
     monkeypatch.setenv("RONGHE_SCHEMAS", changed(tmp_path / "first", TABLE, add(name, "source_code"), MINOR))
     make(home, "meta.link_review", **{"ronghe.shape": shape, "ronghe.contract": "meta.link_review@1.0.0"})
     found = migrate(home, changed(tmp_path / "second", TABLE, add(name, like), MINOR), monkeypatch)
@@ -289,7 +324,7 @@ def test_a_column_that_differs_by_case_only_is_refused(
     assert found[0] == 1
 
 
-@pytest.mark.parametrize(("shown", "code"), [("2", 1), ("1", 0), ("", 0)])
+@pytest.mark.parametrize(("shown", "code"), [(f"{FORMAT + 1}", 1), (f"{FORMAT}", 0), ("1", 0), ("", 0)])
 def test_a_newer_lake_is_refused_and_an_older_one_is_not(
     shown: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,4 +332,59 @@ def test_a_newer_lake_is_refused_and_an_older_one_is_not(
     make(home, "meta.link_review", **{"ronghe.format": shown, "ronghe.shape": ""})
     found = migrate(home, "builtin", monkeypatch)
     assert found[0] == code
-    assert ("has the lake's format 2; this Ronghe knows formats up to 1" in found[1]) == bool(code)
+    assert (f"has the lake's format {shown}; this Ronghe knows formats up to {FORMAT}" in found[1]) == bool(code)
+
+
+def test_what_fills_a_column_stays_what_it_was(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows written before were filled by the first expression, and nobody could tell them from the others."""
+    plan = (add("why", "source_code"), put_custom("why", "filledFrom", "upper(source_code)"), MINOR)
+    home = Home(tmp_path / "filled").make()
+    monkeypatch.setenv("RONGHE_SCHEMAS", changed(tmp_path / "first", TABLE, *plan))
+    make(home, "meta.link_review")
+    spaced = put_custom("why", "filledFrom", " upper(source_code)\n")
+    assert migrate(home, changed(tmp_path / "spaced", TABLE, *plan, spaced), monkeypatch)[0] == 0
+    other = put_custom("why", "filledFrom", "lower(source_code)")
+    found = migrate(home, changed(tmp_path / "other", TABLE, *plan, other, MAJOR), monkeypatch)
+    assert "column why was filled from upper(source_code) and would be from lower(source_code)" in found[1]
+    assert found[0] == 1
+    # Once every writer knows the column, the plan is over.
+    over = put_custom("why", "filledFrom", None)
+    assert migrate(home, changed(tmp_path / "over", TABLE, *plan, over), monkeypatch)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "code", "said"),
+    [
+        (
+            "name_zh: 地铁出站",
+            "name_zh: 地铁出闸",
+            1,
+            "holds the code metro_out, which meant 地铁出站 and means 地铁出闸",
+        ),
+        ("name_zh: 地铁出站", "name_zh: 地铁出闸, aliases: [地铁出站]", 0, "0 tables would change"),
+        ("code: metro_in", "code: metro_entry", 0, "limit swipe_kind_code_codes is set anew"),
+    ],
+)
+def test_a_code_means_what_it_meant(
+    right: str, wrong: str, code: int, said: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "schemas/codesets/swipe_kind.yaml"
+    text = (builtin_folder() / path).read_text("utf-8")
+    assert right in text
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(text.replace(right, wrong), "utf-8")
+    found = migrate(home, f"builtin:{tmp_path}", monkeypatch)
+    assert said in found[1]
+    assert found[0] == code
+
+
+def test_what_an_older_ronghe_did_not_record_is_not_held_against_it(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"candidate_count": {"physical_type": "BIGINT", "required": False}}
+    own = {"ronghe.shape": json.dumps({"zone": "restricted", "primary_key": [], "columns": columns})}
+    home = Home(tmp_path / "older").make()
+    make(home, "meta.link_review", "fused.organisation", **own, **{"ronghe.guards": "", "ronghe.format": "1"})
+    found = migrate(home, changed(tmp_path / "own", NAMES, HASHED), monkeypatch)
+    assert "treatment" not in found[1]
+    assert "token" not in found[1]

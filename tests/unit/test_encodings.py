@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ronghe.contracts.base import ContractError
 from ronghe.ingest import encodings
 from ronghe.ingest.encodings import Encoding, decoded_blocks, find_encoding
 
@@ -108,9 +107,3 @@ def test_characters_may_lie_across_blocks(tmp_path: Path, codec: str, monkeypatc
 def test_one_bad_byte_at_the_very_end_counts(tmp_path: Path) -> None:
     path = write(tmp_path, TEXT.encode("gb18030") * 20_000 + b"\x81")
     assert not find_encoding(path, "GB18030", familiar).strict
-
-
-@pytest.mark.parametrize("declared", ["UTF-9", "base64", ""])
-def test_unknown_encoding_is_a_fault_of_the_contract(tmp_path: Path, declared: str) -> None:
-    with pytest.raises(ContractError, match="unknown"):
-        find_encoding(write(tmp_path, b"a"), declared)

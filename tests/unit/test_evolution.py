@@ -5,19 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ronghe.contracts import catalogue
-from ronghe.contracts.evolution import (
-    FORMAT,
-    Change,
-    ColumnShape,
-    EvolutionRefused,
-    Shape,
-    changes,
-    recorded_shape,
-    refuse_major,
-    refuse_newer,
-    refuse_version,
-    shape_of,
-)
+from ronghe.contracts.evolution import Change, EvolutionRefused, changes, refuse_major, refuse_newer, refuse_version
+from ronghe.contracts.shape import FORMAT, ColumnShape, Shape, recorded_shape, shape_of
 
 TEXT = ColumnShape("STRING", False, "name")
 OLD = Shape(
@@ -94,7 +83,7 @@ def test_a_version_that_stood_still_or_went_back_is_refused(now: str) -> None:
 
 def test_a_table_keeps_its_shape_in_a_property() -> None:
     for table in catalogue().tables.values():
-        shape = shape_of(table)
+        shape = shape_of(table, catalogue().codesets)
         assert changes(recorded_shape({"ronghe.shape": shape.as_json()}, {}, "open"), shape) == ()
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from ronghe.contracts import ContractError, catalogue
 from ronghe.contracts.catalogue import Catalogue, load_catalogue
-from ronghe.contracts.evolution import Change, changes, refuse_major, refuse_version, shape_of
+from ronghe.contracts.evolution import Change, changes, refuse_major, refuse_version
+from ronghe.contracts.shape import shape_of
 from ronghe.privacy.text.desensitiser import desensitise_texts
 from tests import recipes
 
@@ -63,7 +64,7 @@ def evolved(before: Catalogue, after: Catalogue) -> dict[str, tuple[Change, ...]
     found = {}
     for old in before.tables.values():
         new = after.table(old.id)
-        changed = changes(shape_of(old), shape_of(new), as_read=old.layer == "raw")
+        changed = changes(shape_of(old, before.codesets), shape_of(new, after.codesets), as_read=old.layer == "raw")
         refuse_major(old.id, changed)
         refuse_version(old.id, old.version, new.version, changed)
         if changed:

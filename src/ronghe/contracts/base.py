@@ -17,6 +17,11 @@ D = TypeVar("D", bound=BaseModel)
 _SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+# What the things in a list are called by.
+_NAMES = ("name", "id", "code", "property", "table", "grade")
+_WORDS = {"extra_forbidden": "is not known here", "missing": "is missing"}
+
+
 class _Loader(_SafeLoader):  # type: ignore[misc]
     """Refuses a key that stands twice in one mapping, as YAML 1.2 does; PyYAML takes the last."""
 
@@ -91,7 +96,27 @@ def validated(model: type[D], content: Any, path: Path) -> D:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'the file'}: {fault['msg']}" for fault in error.errors()
-        )
+        faults = "; ".join(f"{_place(content, fault['loc'])}: {_said(fault)}" for fault in error.errors())
         raise ContractError(f"{path}: {faults}. Mend the declaration, then ask `ronghe status`.") from None
+
+
+def _place(content: Any, where: tuple[int | str, ...]) -> str:
+    """Return where a fault is; what stands in a list is called by its name, or counted from one."""
+    said = []
+    for part in where:
+        content = _inside(content, part)
+        named = [content[key] for key in _NAMES if key in content] if isinstance(content, dict) else []
+        said.append(f"{named[0] if named else part + 1}" if isinstance(part, int) else part)
+    return ".".join(said) or "the file"
+
+
+def _inside(content: Any, part: int | str) -> Any:
+    try:
+        return content[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _said(fault: Any) -> str:
+    """Return what is wrong, in words of a declaration where pydantic's are those of a function."""
+    return _WORDS.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.codeset import CodeSet
-from ronghe.contracts.evolution import (
+from ronghe.contracts.odcs import TypeOptions
+from ronghe.contracts.rules import constraints, literal
+from ronghe.contracts.shape import (
     FORMAT,
     FORMAT_PROPERTY,
     GUARDS_PROPERTY,
@@ -15,8 +17,6 @@ from ronghe.contracts.evolution import (
     guards_of,
     shape_of,
 )
-from ronghe.contracts.odcs import TypeOptions
-from ronghe.contracts.rules import constraints, literal
 from ronghe.contracts.source import Feed
 from ronghe.contracts.table import Column, Table, Treatment
 
@@ -122,7 +122,7 @@ def create_table(table: Table, path: str, codesets: dict[str, CodeSet], refused:
     """
     columns = ",\n  ".join(column_ddl(column) for column in table.columns)
     properties = {
-        **own_properties(table, refused),
+        **own_properties(table, codesets, refused),
         "delta.enableInCommitTimestamps": "true",
         **{f"{_CONSTRAINT}{name}": check for name, check in constraints(table, codesets).items()},
     }
@@ -132,13 +132,13 @@ def create_table(table: Table, path: str, codesets: dict[str, CodeSet], refused:
     )
 
 
-def own_properties(table: Table, refused: Collection[str] = ()) -> dict[str, str]:
+def own_properties(table: Table, codesets: dict[str, CodeSet], refused: Collection[str] = ()) -> dict[str, str]:
     """Return what a table of the lake says of itself: contract, zone, shape, guards, what is refused, lake's format."""
     return {
         "ronghe.contract": f"{table.id}@{table.version}",
         "ronghe.zone": table.zone,
         FORMAT_PROPERTY: str(FORMAT),
-        SHAPE_PROPERTY: shape_of(table).as_json(),
+        SHAPE_PROPERTY: shape_of(table, codesets).as_json(),
         GUARDS_PROPERTY: guards_of(table).as_json(),
         **({REFUSED_PROPERTY: json.dumps(sorted(refused))} if table.layer == "raw" else {}),
         **_statistics(table),
@@ -161,6 +161,7 @@ def _statistics(table: Table) -> dict[str, str]:
 def evolve_table(
     table: Table,
     path: str,
+    codesets: dict[str, CodeSet],
     columns: Mapping[str, tuple[str, bool]],
     properties: Mapping[str, str],
     limits: Mapping[str, str],
@@ -175,6 +176,7 @@ def evolve_table(
     Args:
         table: the contract; it only adds to what the table has.
         path: where the table lies.
+        codesets: the code sets by their ids.
         columns: type and whether a value is required, by name, as the table has them.
         properties: the table's properties.
         limits: its `new_checks`.
@@ -193,7 +195,7 @@ def evolve_table(
     ]
     found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
     found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in limits.items()]
-    own = own_properties(table, refused)
+    own = own_properties(table, codesets, refused)
     if found or any(properties.get(key) != value for key, value in own.items()):
         found.append(f"{where} SET TBLPROPERTIES ({_listed(own)})")
     return tuple(found)

@@ -3,25 +3,19 @@
 A table in the lake keeps the shape it was made with in its properties. A contract that changed since is compared with
 it: what only adds is done to the table, what would lose or reinterpret rows is refused with the reason. Levels are
 those of Semantic Versioning 2.0.0, read for data: a consumer of the old contract can read the new one (minor), or not
-(major). What lets more leave than before is done if a new major version announces it (announced).
+(major). A change of how values leave is done if a new major version announces it (announced): it may let out more, and
+whoever reads on finds other values.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ronghe.contracts.base import ContractError
+from ronghe.contracts.codeset import CodeSet
+from ronghe.contracts.shape import FORMAT, FORMAT_PROPERTY, ColumnShape, Guards, Shape
 from ronghe.contracts.table import Table
-
-# The format of the lake itself: how tables, their properties and meta tables are to be read. A lake of a newer format
-# is refused, one of an older format is brought up when it is written to.
-FORMAT = 1
-FORMAT_PROPERTY, SHAPE_PROPERTY = "ronghe.format", "ronghe.shape"
-# Of a raw table: the columns that feeds refuse, whose values are gone.
-REFUSED_PROPERTY = "ronghe.refused"
-# What decides how values of a table may leave.
-GUARDS_PROPERTY = "ronghe.guards"
 
 Level = Literal["minor", "announced", "major"]
 # What is said of a column that the table had not.
@@ -32,41 +26,6 @@ REFUSED_NOW = "is refused now; its values are removed from the records read befo
 
 class EvolutionRefused(ContractError):
     """A contract asks for a change that would lose or reinterpret rows; the message says which and what to do."""
-
-
-@dataclass(frozen=True)
-class ColumnShape:
-    """What must not change silently about a column. `element` and `unit` are empty where they are not known."""
-
-    physical_type: str
-    required: bool
-    element: str = ""
-    unit: str = ""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What must not change silently about a table. `primary_key` is empty where it is not known."""
-
-    zone: str
-    columns: Mapping[str, ColumnShape]
-    primary_key: tuple[str, ...] = ()
-
-    def as_json(self) -> str:
-        """Return the shape as it is kept in a table's property."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-
-@dataclass(frozen=True)
-class Guards:
-    """What decides how values may leave: the grade of each column, and whether a mart's figures are about persons."""
-
-    grades: Mapping[str, str]
-    counts: str = ""
-
-    def as_json(self) -> str:
-        """Return the guards as they are kept in a table's property."""
-        return json.dumps(asdict(self), sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -83,24 +42,8 @@ class Change:
         return f"{about}{self.what}{f': {self.remedy}' if self.remedy else ''}"
 
 
-def shape_of(table: Table) -> Shape:
-    """Return the shape a contract declares."""
-    columns = {c.name: ColumnShape(c.physical_type.upper(), c.required, c.element, c.unit or "") for c in table.columns}
-    return Shape(table.zone, columns, table.primary_key)
-
-
-def guards_of(table: Table) -> Guards:
-    """Return the guards a contract declares."""
-    return Guards({column.name: column.classification for column in table.columns}, table.counts or "")
-
-
-def recorded_guards(properties: Mapping[str, str]) -> Guards:
-    """Return the guards a table of the lake has; none are known of one that an older Ronghe made."""
-    return Guards(**json.loads(properties.get(GUARDS_PROPERTY, '{"grades": {}}')))
-
-
-def weakened(old: Guards, new: Guards) -> tuple[Change, ...]:
-    """Return what would let more leave than before: grades that fell, and figures that are about persons no longer.
+def leaving_otherwise(old: Guards, new: Guards) -> tuple[Change, ...]:
+    """Return by what values would leave otherwise than before: grades that fell, other treatments, another gate.
 
     Args:
         old: what the table has.
@@ -111,36 +54,40 @@ def weakened(old: Guards, new: Guards) -> tuple[Change, ...]:
         for name, grade in new.grades.items()
         if grade < old.grades.get(name, "")
     ]
+    found += [
+        Change(name, f"of treatment {old.treatments[name]} became {treatment}", "announced", "it leaves otherwise")
+        for name, treatment in new.treatments.items()
+        if treatment != old.treatments.get(name, treatment)
+    ]
     if old.counts == "persons" and new.counts != "persons":
         remedy = "keep `counts: persons` and the gate"
         found.append(Change("", "figures about persons became figures about things", "major", remedy))
+    elif old.gate and old.gate != new.gate:
+        found += _of_the_gate(json.loads(old.gate), json.loads(new.gate))
     return tuple(found)
 
 
-def recorded_shape(
-    properties: Mapping[str, str],
-    columns: Mapping[str, tuple[str, bool]],
-    zone: str,
-    refused: frozenset[str] = frozenset(),
-) -> Shape:
-    """Return the shape a table of the lake has.
+def _of_the_gate(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for part in sorted(part for part in old.keys() | new.keys() if old.get(part) != new.get(part)):
+        before, after = (json.dumps(gate[part]) if part in gate else "none" for gate in (old, new))
+        yield Change("", f"its gate's {part} {before} became {after}", "announced", "other figures may leave")
+
+
+def renamed_codes(old: Shape, table: Table, codesets: Mapping[str, CodeSet]) -> Iterator[Change]:
+    """Yield codes whose name of before they have no longer: rows written before would be read as something else.
 
     Args:
-        properties: the table's properties; the shape is among them unless an older Ronghe made the table.
-        columns: type and whether a value is required, by name, as the table's own schema says.
-        zone: the half of the lake the table was found in.
-        refused: columns of a raw table that feeds refuse. One that was delivered no longer before it was refused is
-            in the table still, and in no recorded shape.
+        old: what the table has.
+        table: its contract.
+        codesets: the code sets by their ids.
     """
-    if kept := properties.get(SHAPE_PROPERTY):
-        found: dict[str, Any] = json.loads(kept)
-        own = {name: ColumnShape(**values) for name, values in found["columns"].items()}
-        # A table of a Ronghe that kept no list has lost them already.
-        gone = json.loads(properties[REFUSED_PROPERTY]) if REFUSED_PROPERTY in properties else refused
-        for name in (refused & columns.keys()) - own.keys() - set(gone):
-            own[name] = ColumnShape(columns[name][0], required=False)
-        return Shape(found["zone"], own, tuple(found["primary_key"]))
-    return Shape(properties.get("ronghe.zone", zone), {n: ColumnShape(t.upper(), r) for n, (t, r) in columns.items()})
+    for column in (column for column in table.columns if column.codes and column.name in old.columns):
+        now = {code.code: code for code in codesets[str(column.codes)].codes}
+        for code, name in old.columns[column.name].codes.items():
+            if code in now and name not in (now[code].name_zh, *now[code].aliases):
+                said = f"holds the code {code}, which meant {name} and means {now[code].name_zh}"
+                remedy = f"keep {name} among its aliases if it means the same, or give what is new a code of its own"
+                yield Change(column.name, said, "major", remedy)
 
 
 def refuse_newer(table_id: str, properties: Mapping[str, str]) -> None:
@@ -280,8 +227,11 @@ def _of_a_column(name: str, old: ColumnShape, new: ColumnShape) -> Iterator[Chan
         yield Change(name, "became optional", "minor")
     if new.required and not old.required:
         yield Change(name, "became required", "major", "rows written before may have no value; leave it optional")
-    for what in ("element", "unit"):
+    for what in ("element", "unit", "token"):
         before, after = getattr(old, what), getattr(new, what)
         if before and before != after:
             remedy = "values written before would be read wrongly; add a column under a new name, with a `filledFrom`"
             yield Change(name, f"of {what} {before} became {after or 'none'}", "major", remedy)
+    if old.filled_from and new.filled_from and old.filled_from != new.filled_from:
+        said = f"was filled from {old.filled_from} and would be from {new.filled_from}"
+        yield Change(name, said, "major", "nobody could tell which a value is of; add a column under a new name")

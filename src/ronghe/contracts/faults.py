@@ -3,22 +3,22 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pydantic.alias_generators import to_camel
+
 from ronghe.contracts.base import repeated
 from ronghe.contracts.checks import CHECKS
 from ronghe.contracts.classification import operators
-from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.expectations import contract_expectations, overlap
+from ronghe.contracts.expressions import expression_fault
 from ronghe.contracts.extract import Extract, ExtractTable
+from ronghe.contracts.feed_faults import feed_faults
 from ronghe.contracts.guard import forbidden
 from ronghe.contracts.index import RiskIndex
-from ronghe.contracts.source import Feed, UnitFactor
 from ronghe.contracts.table import Column, Table, Treatment
 
 if TYPE_CHECKING:
     from ronghe.contracts.catalogue import Catalogue
 
-# Columns that the standardiser fills by itself.
-PROVENANCE = frozenset({"source_code", "business_date", "delivery_id", "record_number"})
 # How values of a logical type may be kept; a precision and a scale go without saying.
 _KEPT_AS = {
     "string": ("STRING",),
@@ -28,6 +28,8 @@ _KEPT_AS = {
     "integer": ("INT", "BIGINT"),
     "number": ("FLOAT", "DOUBLE", "DECIMAL"),
 }
+_BOUNDS, _TEXT = {"minimum", "maximum"}, {"pattern", "min_length", "max_length"}
+_LIMITS = {"string": _TEXT, "integer": _BOUNDS, "number": _BOUNDS}
 # Code sets that limits speak of.
 _LIMITED = ("place_kind", "environment_indicator")
 # Guard rail 6: a contract may ask for more, never for less.
@@ -36,57 +38,13 @@ LEAST_MINIMUM_COUNT = 10
 
 def find_faults(found: "Catalogue") -> list[str]:
     """Return every fault of a catalogue; what the contracts imply is only compared when they are sound."""
-    faults = [fault for feed in found.feeds.values() for fault in _feed_faults(feed, found)]
+    faults = [fault for feed in found.feeds.values() for fault in feed_faults(feed, found.tables)]
     faults += [fault for table in found.tables.values() for fault in _table_faults(table, found)]
     faults += _linkage_faults(found)
     faults += [fault for index in found.indices.values() for fault in _index_faults(index, found)]
     faults += _limit_faults(found)
     faults += [fault for extract in found.extracts.values() for fault in _extract_faults(extract, found)]
     return faults or list(_expectation_faults(found))
-
-
-def _feed_faults(feed: Feed, found: "Catalogue") -> Iterator[str]:
-    """Yield what is wrong between a feed and its target table."""
-    for column in feed.columns:
-        if isinstance(column.factor, UnitFactor) and column.factor.by not in feed.column_names:
-            yield f"{feed.id}: column {column.name}: factor asks {column.factor.by!r}, which is no column of it"
-        if rule := forbidden(column.name):
-            yield f"{feed.id}: column {column.name}: {rule}"
-        if column.name in feed.refuse:
-            yield f"{feed.id}: column {column.name} is declared and refused; do one of both"
-    if feed.retention_days is not None and feed.retention_days <= feed.lateness_days:
-        yield f"{feed.id}: retention of {feed.retention_days} days ends inside its lateness window"
-    yield from _transport_faults(feed)
-    # Spark's names of columns do not differ by case.
-    raw = [raw_column(column.name).lower() for column in feed.columns]
-    for name in repeated(raw):
-        yield f"{feed.id}: several columns are called {name!r} in {feed.raw_table}: signs that a table refuses become _"
-    target = found.tables.get(feed.target)
-    if target is None or target.layer != "std":
-        yield f"{feed.id}: target {feed.target!r} is no declared std table"
-    else:
-        yield from _mapping_faults(feed, target)
-
-
-def _transport_faults(feed: Feed) -> Iterator[str]:
-    """Yield where a feed that is fetched does not read what a fetch writes."""
-    if feed.transport is None:
-        return
-    if (feed.reader.format, feed.reader.records, feed.reader.member) != ("json", None, None):
-        yield f"{feed.id}: what a transport fetches is JSON Lines; its reader is `format: json` and nothing more"
-    if (feed.landing.count("{business_date}"), feed.landing.count("*")) != (1, 1):
-        yield f"{feed.id}: landing {feed.landing!r} needs one {{business_date}} and one * for what is fetched"
-
-
-def _mapping_faults(feed: Feed, target: Table) -> Iterator[str]:
-    """Yield canonical columns that are unknown, filled twice, or required and not filled."""
-    filled = [str(column.to) for column in feed.mapped] + [*feed.constants, *feed.computed]
-    for name in repeated(filled):
-        yield f"{feed.id}: column {name} of {target.id} is filled twice"
-    for name in sorted(set(filled) - set(target.column_names)):
-        yield f"{feed.id}: {target.id} has no column {name!r}"
-    needed = (c.name for c in target.columns if c.required and c.name not in PROVENANCE)
-    yield from (f"{feed.id}: {target.id}.{n} is required and nothing fills it" for n in needed if n not in filled)
 
 
 def _table_faults(table: Table, found: "Catalogue") -> Iterator[str]:
@@ -106,10 +64,19 @@ def _table_faults(table: Table, found: "Catalogue") -> Iterator[str]:
         yield f"{table.id}: any_of names {name!r}, which is no column of it"
     for column in table.columns:
         yield from _column_faults(table, column, found)
-        if column.filled_from and (column.required or column.tokenise):
-            yield f"{table.id}.{column.name}: a column with `filledFrom` is optional, and no token"
+        if column.filled_from:
+            yield from _fill_faults(table, column, column.filled_from)
     yield from _crossing_faults(table, found)
     yield from _retention_faults(table, found)
+
+
+def _fill_faults(table: Table, column: Column, text: str) -> Iterator[str]:
+    """Yield what is wrong with what a column is filled from."""
+    where = f"{table.id}.{column.name}"
+    if column.required or column.tokenise:
+        yield f"{where}: a column with `filledFrom` is optional, and no token"
+    if fault := expression_fault(text, set(table.column_names) - {column.name}):
+        yield f"{where}: filledFrom {text!r} {fault}"
 
 
 def _retention_faults(table: Table, found: "Catalogue") -> Iterator[str]:
@@ -132,6 +99,7 @@ def _column_faults(table: Table, column: Column, found: "Catalogue") -> Iterator
     if table.layer != "raw" and (rule := forbidden(column.name)):
         yield f"{where}: {rule}"
     yield from _type_faults(where, column, found)
+    yield from _limits_faults(where, column)
     yield from _grade_faults(where, column, found)
     for kind, name, known in (("code set", column.codes, found.codesets), ("check", column.check, CHECKS)):
         if name and name not in known:
@@ -151,8 +119,20 @@ def _type_faults(where: str, column: Column, found: "Catalogue") -> Iterator[str
         yield f"{where}: there is no element {column.element!r}"
     elif element.type != column.logical_type and element.id != "raw_value":
         yield f"{where}: is {column.logical_type}, its element {element.type}"
+    elif element.unit not in (None, column.unit):
+        yield f"{where}: is in unit {column.unit or 'none'}, its element in {element.unit}"
     if column.physical_type.partition("(")[0] not in (kept := _KEPT_AS[column.logical_type]):
         yield f"{where}: is {column.logical_type}, kept as {column.physical_type}: {' or '.join(kept)} would do"
+
+
+def _limits_faults(where: str, column: Column) -> Iterator[str]:
+    """Yield limits that no value can keep, and limits that values of the column's type do not have."""
+    given = column.options.model_dump(exclude_none=True)
+    if strange := sorted(given.keys() - _LIMITS.get(column.logical_type, set())):
+        yield f"{where}: is {column.logical_type}; {', '.join(map(to_camel, strange))} does not limit that"
+    for least, most in (("minimum", "maximum"), ("min_length", "max_length")):
+        if least in given and most in given and given[least] > given[most]:
+            yield f"{where}: {to_camel(least)} {given[least]:g} is above {to_camel(most)} {given[most]:g}"
 
 
 def _grade_faults(where: str, column: Column, found: "Catalogue") -> Iterator[str]:

@@ -1,8 +1,7 @@
 """Sources and their feeds: who delivers, in which form, and how each column becomes canonical."""
 
-import codecs
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -13,6 +12,34 @@ from ronghe.contracts.odcs import Grade, Property, custom_values, read_contract
 
 SUFFIX = ".odcs.yaml"
 CoordinateSystem = Literal["WGS-84", "CGCS2000", "GCJ-02", "BD-09"]
+# Written in `standardise/normalisers.py`, which needs an engine.
+NormaliserName = Literal[
+    "half_width",
+    "no_space",
+    "single_space",
+    "upper",
+    "digits",
+    "phone",
+    "seconds_of_day",
+    "person_name",
+    "resident_id",
+    "place_name",
+    "organisation_name",
+]
+# Columns that the standardiser fills by itself.
+PROVENANCE: Final = frozenset({"source_code", "business_date", "delivery_id", "record_number"})
+# What only readers of some formats ask for.
+_ASKED_FOR = {
+    "encoding": ("csv", "json", "xml"),
+    "delimiter": ("csv",),
+    "comment": ("csv",),
+    "header": ("csv", "xlsx"),
+    "sheet": ("xlsx",),
+    "record_tag": ("xml",),
+    "records": ("json",),
+    "extra": ("json",),
+    "member": ("csv", "json", "xml"),
+}
 
 
 def _known_zone(name: str) -> str:
@@ -25,9 +52,9 @@ def _known_zone(name: str) -> str:
 
 def _known_encoding(name: str) -> str:
     try:
-        codecs.lookup(name)
-    except LookupError:
-        raise ValueError(f"{name!r} is no encoding") from None
+        b" ".decode(name, "ignore")  # refuses codecs that do not make text, such as base64
+    except (LookupError, UnicodeError):
+        raise ValueError(f"{name!r} is no encoding of text: name one that Python knows, as UTF-8 or GB18030") from None
     return name
 
 
@@ -81,11 +108,9 @@ class Reader(Declaration):
     def _complete(self) -> "Reader":
         if self.format == "xml" and not self.record_tag:
             raise ValueError("an XML reader needs `recordTag`")
-        for name, formats in (("comment", ("csv",)), ("records", ("json",)), ("member", ("csv", "json", "xml"))):
-            if getattr(self, name) is not None and self.format not in formats:
-                raise ValueError(f"`{name}` is for {' and '.join(formats)}, not for {self.format}")
-        if self.extra == "ignore" and self.format != "json":
-            raise ValueError("`extra: ignore` is for json: other formats name their columns once for the whole file")
+        for name in self.model_fields_set:
+            if self.format not in _ASKED_FOR.get(name, (self.format,)):
+                raise ValueError(f"`{to_camel(name)}` is for {', '.join(_ASKED_FOR[name])}, not for {self.format}")
         return self
 
 
@@ -139,7 +164,7 @@ class ColumnMap(Declaration):
     classification: Grade
     to: str | None = None
     ignore: str | None = None
-    normalise: tuple[str, ...] = ()
+    normalise: tuple[NormaliserName, ...] = ()
     format: str | None = None
     factor: float | UnitFactor | None = None
 
@@ -194,6 +219,18 @@ class Feed(Declaration):
             raise ValueError("declare the `coordinateSystem` of its longitudes and latitudes")
         return self
 
+    @model_validator(mode="after")
+    def _delivery_has_a_day(self) -> "Feed":
+        if self.landing.count("{business_date}") != 1:
+            raise ValueError(f"landing {self.landing!r} needs one {{business_date}}, the folder of the day")
+        return self
+
+    @model_validator(mode="after")
+    def _refused_have_names(self) -> "Feed":
+        if self.refuse and not self.reader.header:
+            raise ValueError("without header no column can be refused: list all in order, and `ignore` some")
+        return self
+
     @property
     def raw_table(self) -> str:
         """The table that keeps the feed's records as read."""
@@ -210,6 +247,7 @@ class Feed(Declaration):
         return tuple(column for column in self.columns if column.to)
 
 
+_RULES = {"required", "primary_key", "primary_key_position", "physical_type", "logical_type_options"}
 _FEED_KEYS = {
     "landing",
     "reader",
@@ -270,6 +308,9 @@ def read_feed(path: Path, source: Source) -> Feed:
 
 def _column_map(column: Property, path: Path) -> dict[str, Any]:
     """Return a source column's own properties beside its custom ones."""
+    # They would look in force: what a source sends is held to the rules of the table it becomes.
+    if held := sorted(to_camel(name) for name in column.model_fields_set & _RULES):
+        raise ContractError(f"{path}: column {column.name}: {', '.join(held)}: declare it in the target's contract")
     return {
         "name": column.name,
         "description": column.description,

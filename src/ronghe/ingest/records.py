@@ -10,7 +10,6 @@ from typing import Self
 
 import pyarrow as pa
 
-from ronghe.contracts.base import ContractError
 from ronghe.contracts.source import Reader
 from ronghe.ingest.encodings import UNDECODABLE
 
@@ -140,10 +139,6 @@ def open_records(
         RejectedFile: the file cannot be taken; raised here, or later by the stream.
         ContractError: the reader and the columns contradict each other.
     """
-    if not reader.header and refuse:
-        raise ContractError("a feed without header cannot refuse columns: list all of them in order and `ignore` some")
-    if both := set(columns) & set(refuse):
-        raise ContractError(f"columns {sorted(both)} are both kept and refused: choose one")
     _refuse_empty(path)
     if reader.format not in _PACKED:
         return _opener(reader)(path, reader, columns, refuse)

@@ -4,20 +4,19 @@ parse -> normalise -> code -> check -> tokenise -> deduplicate. Every record get
 line in quarantine with all its reasons, or a duplicate of a row that stands.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from ronghe.contracts import Catalogue, ColumnMap, ContractError, Feed, Table
+from ronghe.contracts import Catalogue, ColumnMap, Feed, Table
 from ronghe.contracts import Column as Canonical
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.ddl import raw_column
-from ronghe.contracts.faults import PROVENANCE
 from ronghe.contracts.rules import row_rules
-from ronghe.contracts.source import UnitFactor
+from ronghe.contracts.source import PROVENANCE, UnitFactor
 from ronghe.privacy.keyed_hash import key_frame
 from ronghe.privacy.keys import KeyStore
 from ronghe.standardise.coordinates import with_wgs84
@@ -85,20 +84,11 @@ def _with_texts(frame: DataFrame, feed: Feed) -> DataFrame:
     texts |= {f"{_TEXT}{name}": F.expr(text).cast("string") for name, text in feed.computed.items()}
     for column in feed.mapped:
         text = F.col(quoted(raw_column(column.name)))
-        value = reduce(lambda c, n: n(c), _normalisers(column, feed), text)
+        value = reduce(lambda c, name: NORMALISERS[name](c), column.normalise, text)
         # A wide blank or a full-width token is seen as one only when normalised.
         missing = F.trim(text).isin(*feed.reader.null_tokens) | value.isin("", *feed.reader.null_tokens)
         texts[f"{_TEXT}{column.to}"] = F.when(~missing, value)
     return frame.withColumns(texts)
-
-
-def _normalisers(column: ColumnMap, feed: Feed) -> Iterable[Callable[[Column], Column]]:
-    for name in column.normalise:
-        if name not in NORMALISERS:
-            raise ContractError(
-                f"{feed.id}: column {column.name} asks for normaliser {name!r}; there are {', '.join(NORMALISERS)}"
-            )
-        yield NORMALISERS[name]
 
 
 def _with_codes(frame: DataFrame, feed: Feed, table: Table, catalogue: Catalogue) -> DataFrame:

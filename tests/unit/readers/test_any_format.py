@@ -5,24 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ronghe.contracts.base import ContractError
 from ronghe.contracts.source import Reader
-from tests.unit.readers.reading import COLUMNS, CSV, JSON, XML, Put, archive, read, rejection, swipe, workbook, xml
+from tests.unit.readers.reading import COLUMNS, CSV, JSON, XML, Put, archive, rejection, swipe, workbook, xml
 
 
 @pytest.mark.parametrize("reader", [Reader(format="csv"), Reader(format="xml", record_tag="r"), Reader(format="xlsx")])
 def test_file_without_bytes_is_rejected(put: Put, reader: Reader) -> None:
     assert rejection(put(b""), reader).reason == "empty"
-
-
-def test_refused_column_without_header_is_a_fault_of_the_contract(put: Put) -> None:
-    with pytest.raises(ContractError, match="without header"):
-        read(put("1,2,3"), Reader(format="csv", header=False), refuse=("民族",))
-
-
-def test_column_kept_and_refused_is_a_fault_of_the_contract(put: Put) -> None:
-    with pytest.raises(ContractError, match="站名"):
-        read(put("1,2,3"), Reader(format="csv"), refuse=("站名",))
 
 
 def test_content_counts_not_the_declared_format(put: Put, tmp_path: Path) -> None:
