@@ -9,6 +9,11 @@ from ronghe.orchestration import client
 from ronghe.orchestration.client import Airflow
 from ronghe.orchestration.service import AirflowError
 
+TASKS = [
+    {"task_id": task_id, "state": state, "duration": None}
+    for task_id, state in (("land", "success"), ("judge", "running"), ("accept", None))
+]
+
 
 def airflow(scheduler: str, states: Callable[[], str]) -> Airflow:
     """Return a connection to an Airflow whose scheduler is so and whose run's state is asked for each time."""
@@ -17,7 +22,7 @@ def airflow(scheduler: str, states: Callable[[], str]) -> Airflow:
         if request.url.path.endswith("/monitor/health"):
             return httpx.Response(200, json={"scheduler": {"status": scheduler}})
         if request.url.path.endswith("/taskInstances"):
-            return httpx.Response(200, json={"task_instances": []})
+            return httpx.Response(200, json={"task_instances": TASKS})
         return httpx.Response(200, json={"state": states()})
 
     return Airflow(httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer)))
@@ -25,6 +30,7 @@ def airflow(scheduler: str, states: Callable[[], str]) -> Airflow:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_QUIET_SECONDS", 0.8)
     monkeypatch.setattr(client, "_ASKED_SECONDS", 0.0)
     monkeypatch.setattr(client, "_STOPPED_SECONDS", 0.1)
 
@@ -37,6 +43,16 @@ def test_run_is_not_waited_for_when_the_scheduler_has_stopped() -> None:
 def test_run_is_followed_while_the_scheduler_is_well() -> None:
     states = iter(["running", "running", "success"])
     assert airflow("healthy", lambda: next(states)).follow([("fuse", "run")], lambda _: None) == set()
+
+
+def test_a_task_is_told_once_when_it_ends_and_the_others_when_nothing_does() -> None:
+    states = iter(["running", "running", "running", "success"])
+    ended, going = [], []
+    airflow("healthy", lambda: next(states)).follow([("fuse", "run")], ended.append, going.append)
+    assert [task.task_id for task in ended] == ["land"]
+    assert [[(task.task_id, task.state) for task in tasks] for tasks in going] == [
+        [("judge", "running"), ("accept", "waiting")]
+    ]
 
 
 @pytest.mark.parametrize(("lives", "answers"), [(True, True), (False, False)], ids=["kept", "ended"])

@@ -51,7 +51,7 @@ def run_night(home: Home, days: str | None) -> bool:
 
 def _follow(airflow: Airflow, dag_ids: Iterable[str], days: str | None) -> set[str]:
     """Start DAGs side by side and follow them; return those of which the run failed."""
-    return airflow.follow([(dag_id, airflow.trigger(dag_id, days)) for dag_id in dag_ids], _report)
+    return airflow.follow([(dag_id, airflow.trigger(dag_id, days)) for dag_id in dag_ids], _report, _report_going)
 
 
 def _report(task: TaskState) -> None:
@@ -59,3 +59,9 @@ def _report(task: TaskState) -> None:
     sign = _SIGNS.get(task.state, "!")
     said = _WORDS.get(task.state) or (f"{task.seconds:.0f} s" if task.state == "success" else task.state)
     typer.echo(f"  {sign} {task.dag_id + '.' + task.task_id:58} {said}")
+
+
+def _report_going(tasks: list[TaskState]) -> None:
+    """Print one line for the tasks that have not ended."""
+    running = [f"{task.dag_id}.{task.task_id}" for task in tasks if task.state == "running"]
+    typer.echo(f"  . running: {', '.join(running) or 'none'}; waiting: {len(tasks) - len(running)}")

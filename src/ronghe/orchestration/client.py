@@ -16,6 +16,8 @@ ENDED = ("success", "failed")
 # States of a task that a person wants to hear of.
 _TOLD = (*ENDED, "skipped", "upstream_failed", "up_for_retry")
 
+# How long nothing may end before a follower is told what goes on.
+_QUIET_SECONDS = 30.0
 # How often the scheduler is asked after, and how long it may be unwell: on a busy machine it may miss some beats, and
 # one that died is started again.
 _ASKED_SECONDS, _STOPPED_SECONDS = 10.0, 180.0
@@ -157,8 +159,33 @@ class Airflow:
         """Say whether the scheduler reported within Airflow's own patience of half a minute."""
         return bool((self._call("GET", "/monitor/health").get("scheduler") or {}).get("status") == "healthy")
 
-    def follow(self, runs: list[tuple[str, str]], report: Callable[[TaskState], None]) -> set[str]:
-        """Watch runs, given by DAG and run id, until all have ended; report each task when it ends.
+    def _well_since(self, well: float) -> float:
+        """Return when the scheduler was last known to be well, which it was at `well`.
+
+        Raises:
+            AirflowError: it has stopped, so that no run would ever end.
+        """
+        quiet = time.monotonic() - well
+        if quiet > _ASKED_SECONDS and self._schedules():
+            return time.monotonic()
+        if quiet > _STOPPED_SECONDS:
+            raise service.AirflowError(
+                "Airflow's scheduler has stopped. Start it with `ronghe up` and run again; what was done stays done."
+            )
+        return well
+
+    def follow(
+        self,
+        runs: list[tuple[str, str]],
+        report: Callable[[TaskState], None],
+        quiet: Callable[[list[TaskState]], None] = lambda _: None,
+    ) -> set[str]:
+        """Watch runs until all have ended.
+
+        Args:
+            runs: DAG and id of each run.
+            report: is told each task when it ends.
+            quiet: is told every task that has not ended, when none did for half a minute.
 
         Returns:
             The DAGs of which a run failed.
@@ -166,10 +193,11 @@ class Airflow:
         Raises:
             AirflowError: Airflow answers no more, or its scheduler has stopped, so that no run would ever end.
         """
-        well = time.monotonic()
+        well = spoken = time.monotonic()
         told: set[tuple[str, str, str]] = set()
         waiting, failed = list(runs), set()
         while waiting:
+            going: list[TaskState] = []
             for dag_id, run_id in list(waiting):
                 state = self.run_state(dag_id, run_id)
                 for task in self.tasks(dag_id, run_id):
@@ -177,15 +205,14 @@ class Airflow:
                     if task.state in _TOLD and key not in told:
                         told.add(key)
                         report(task)
+                        spoken = time.monotonic()
+                    going += [task] if task.state not in _TOLD else []
                 if state in ENDED:
                     waiting.remove((dag_id, run_id))
                     failed |= {dag_id} if state == "failed" else set()
-            if time.monotonic() - well > _ASKED_SECONDS and self._schedules():
-                well = time.monotonic()
-            if time.monotonic() - well > _STOPPED_SECONDS:
-                raise service.AirflowError(
-                    "Airflow's scheduler has stopped. Start it with `ronghe up` and run again; what was done stays "
-                    "done."
-                )
+            if time.monotonic() - spoken > _QUIET_SECONDS:
+                quiet(going)
+                spoken = time.monotonic()
+            well = self._well_since(well)
             time.sleep(0.5)
         return failed
