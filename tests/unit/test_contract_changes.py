@@ -282,6 +282,16 @@ def test_each_class_of_change_gets_its_answer(
     assert found[0] == code
 
 
+def test_status_names_a_table_that_cannot_follow_its_contract(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "meta.link_review cannot follow the contract: ronghe migrate --dry-run"
+    monkeypatch.setenv("RONGHE_HOME", str(home.root))
+    for schemas, told in (("builtin", False), (changed(tmp_path / "own", TABLE, drop("candidate_count"), MAJOR), True)):
+        monkeypatch.setenv("RONGHE_SCHEMAS", schemas)
+        assert (said in " ".join(CliRunner().invoke(app, ["status"]).output.split())) == told
+
+
 def test_a_column_that_is_filled_or_whose_limit_goes_is_told(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ronghe import engine
 from ronghe.contracts import Catalogue, catalogue
+from ronghe.contracts.evolution import EvolutionRefused
 from ronghe.home import Home
 from ronghe.lake import Lake
 from ronghe.ledger import ACCEPTED, last_events, quarantined_rows
@@ -94,7 +95,11 @@ class ReleaseHealth:
 
 @dataclass(frozen=True)
 class Health:
-    """Everything `ronghe status` tells. `runs` is none while Airflow is down."""
+    """Everything `ronghe status` tells.
+
+    `runs` is none while Airflow is down; `tables` counts those of each layer; `refused` has those whose contract asks
+    for what would lose or reinterpret rows.
+    """
 
     home: str
     engine: str | None
@@ -105,6 +110,7 @@ class Health:
     quarantine: tuple[Reason, ...]
     releases: tuple[ReleaseHealth, ...]
     tables: dict[str, int]
+    refused: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON-able values, what to do included."""
@@ -114,6 +120,9 @@ class Health:
         """Return what waits for a person, a line each that names the command or the runbook; empty if all is well."""
         lines = [f"{name} is down: ronghe up" for name in ("engine", "airflow") if getattr(self, name) is None]
         lines += [f"{r.dag} failed: {_BOOKS}/failed-task.md" for r in self.runs or () if r.state == "failed"]
+        if self.refused:
+            more = f" and {len(self.refused) - 1} more tables" if len(self.refused) > 1 else ""
+            lines.append(f"{self.refused[0]}{more} cannot follow the contract: ronghe migrate --dry-run")
         late = [feed for feed in self.feeds if feed.is_late and feed.newest_business_date]
         lines += [f"{f.feed} is late by {_days(f.late_days or 0)}: {_BOOKS}/late-source.md" for f in late]
         if never := [f.feed for f in self.feeds if f.newest_business_date is None]:
@@ -149,10 +158,7 @@ def collect(home: Home) -> Health:
     lake = Lake(home, found)
     running, airflow = engine.state(home), service.state(home)
     events = lake.rows("meta.delivery").to_pylist()
-    sizes: Counter[str] = Counter()
-    for table in found.tables.values():
-        if lake.exists(table.id):
-            sizes[table.layer] += 1
+    there = [table for table in found.tables.values() if lake.exists(table.id)]
     return Health(
         home=str(home.root),
         engine=f"localhost:{running.port}" if running else None,
@@ -162,8 +168,17 @@ def collect(home: Home) -> Health:
         held_back=_held_back(events),
         quarantine=quarantine_reasons(lake, set(found.feeds)),
         releases=_releases(lake, found),
-        tables=dict(sizes),
+        tables=dict(Counter(table.layer for table in there)),
+        refused=tuple(table.id for table in there if _is_refused(lake, table.id)),
     )
+
+
+def _is_refused(lake: Lake, table_id: str) -> bool:
+    try:
+        lake.evolve(table_id, only_look=True)
+    except EvolutionRefused:
+        return True
+    return False
 
 
 def _runs(home: Home) -> tuple[Run, ...]:
