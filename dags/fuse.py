@@ -32,8 +32,7 @@ with DAG(
         timetable=cron("0 3 * * *"), assets=AssetAny(*(accepted(feed) for feed in load_feeds().values()))
     ),
     tags=["layer:fused", "tier:1"],
-    doc_md=__doc__,
-    **settings(),
+    **settings(__doc__),
 ):
     divisions, places, items = job_task("fuse_divisions"), job_task("fuse_places"), job_task("fuse_service_items")
     assets = job_task("fuse_assets")

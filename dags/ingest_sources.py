@@ -17,9 +17,8 @@ for source in load_sources().values():
         dag_id=f"ingest_{source.code}",
         schedule=cron(source.schedule, source.timezone),
         tags=["layer:raw", f"source:{source.code}", "tier:1"],
-        doc_md=ingest_markdown(source, own),
         deadline=deadline(minutes=90),
-        **settings(),
+        **settings(ingest_markdown(source, own)),
     ):
         for feed in own:
             job_task("ingest_deliveries", feed=feed, skip_if_none=True, outlets=[accepted(feed)])

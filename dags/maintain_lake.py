@@ -17,8 +17,7 @@ with DAG(
     dag_id="maintain_lake",
     schedule=cron("0 6 * * *"),
     tags=["layer:lake", "tier:2"],
-    doc_md=__doc__,
-    **settings(),
+    **settings(__doc__),
 ):
     # What stopped the destruction is told by its own task; the rest is maintained all the same.
     destroy, maintain = job_task("destroy_due"), job_task("maintain_lake", trigger_rule="all_done")

@@ -34,9 +34,8 @@ with DAG(
     dag_id="nightly_livelihood",
     schedule=cron("30 3 * * *"),
     tags=["layer:mart", "tier:1"],
-    doc_md=__doc__,
     deadline=deadline(minutes=90),
-    **settings(),
+    **settings(__doc__),
 ):
     built = [
         job_task("desensitise_fused"),

@@ -26,8 +26,7 @@ with DAG(
     dag_id="nightly_risk_index",
     schedule=cron("30 4 * * *"),
     tags=["layer:mart", "tier:1"],
-    doc_md=__doc__,
     deadline=deadline(minutes=90),
-    **settings(),
+    **settings(__doc__),
 ):
     job_task("build_risk_index") >> job_task("judge_marts")

@@ -23,8 +23,7 @@ with DAG(
     dag_id="release_extracts",
     schedule=cron("30 5 * * *"),
     tags=["layer:release", "tier:1"],
-    doc_md=__doc__,
     deadline=deadline(minutes=90),
-    **settings(),
+    **settings(__doc__),
 ):
     job_task("release_extracts", loads_databases=True)

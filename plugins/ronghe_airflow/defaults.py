@@ -67,12 +67,18 @@ def cron(expression: str, timezone: str = TIMEZONE) -> CronTriggerTimetable:
     return CronTriggerTimetable(expression, timezone=timezone, run_immediately=timedelta(0))
 
 
-def settings(**own: Any) -> dict[str, Any]:
-    """Return what every DAG is made with, beside its own settings; no start date, so that `cron` holds."""
+def settings(page: str | None) -> dict[str, Any]:
+    """Return what every DAG is made with, beside its own settings; no start date, so that `cron` holds.
+
+    Args:
+        page: what an operator reads of it, in Markdown; its heading stands in the list of DAGs.
+    """
+    page = page or ""
     return {
+        "doc_md": page,
+        "description": page.partition("\n")[0].lstrip("# "),
         "catchup": False,
         "max_active_runs": 1,
         "default_args": DEFAULT_ARGS,
         "params": {"days": DAYS_PARAM},
-        **own,
     }

@@ -147,7 +147,8 @@ def test_every_dag_runs_once_at_a_time_and_catches_nothing_up(dags: dict[str, An
 def test_every_dag_says_what_to_do_when_it_fails(dags: dict[str, Any]) -> None:
     for dag_id, dag in dags.items():
         text = dag.doc_md or ""
-        assert text.startswith("### "), dag_id
+        assert dag.description, dag_id
+        assert text.startswith(f"### {dag.description}\n"), dag_id
         assert any("fail" in part for part in text.split("**")[1::2]), f"{dag_id}: no bold lead about a failure"
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -25,6 +26,7 @@ from jobs import (
     standardise_deliveries,
 )
 from ronghe import job, stores
+from ronghe.cli import due
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.table import Retention
 from ronghe.home import Home
@@ -345,6 +347,30 @@ def test_a_folder_with_a_wrong_name_holds_back_its_feed_alone(ctx: JobContext) -
     assert FIRST not in {row["service_date"] for row in rows(ctx, STD)}, "a table behind it was due"
     wrong.unlink()
     assert destroy_due.run(ctx) == 1
+
+
+def test_what_is_due_is_told_before_it_goes(
+    ctx: JobContext, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(due.sessions, "on_engine", lambda *_: nullcontext(ctx.spark))
+    before = everything_under(ctx.home)
+    due.show_due(ctx.home)
+    keys_line, feed_line, last = (" ".join(line.split()) for line in capsys.readouterr().out.splitlines())
+    assert keys_line == f"window keys 1 keys of days, until {FIRST}"
+    assert feed_line == f"window shenzhen.swipe 1 deliveries, 25 records, 1 files, until {FIRST}"
+    assert last.startswith(f"2 due, measured from {NINTH}, the newest business day that was accepted.")
+    assert everything_under(ctx.home) == before
+    # What cannot be told of one feed hides nothing else.
+    wrong = ctx.home.landing / "shenzhen" / "swipe" / "2024-13-01" / "a.csv"
+    wrong.parent.mkdir()
+    wrong.touch()
+    with pytest.raises(job.DataStopped, match="has no business day"):
+        due.show_due(ctx.home)
+    assert "1 keys of days" in capsys.readouterr().out
+    wrong.unlink()
+    assert destroy_due.run(ctx) == 2
+    due.show_due(ctx.home)
+    assert capsys.readouterr().out.startswith("nothing due")
 
 
 @pytest.mark.long

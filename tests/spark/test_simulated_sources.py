@@ -39,8 +39,8 @@ KINDS = {
     *("school", "kindergarten", "hospital", "clinic", "social_security_office", "park", "library"),
     *("metro_station", "bus_stop", "road_site", "service_office"),
 }
-# Where the holders of permits are known too.
-FEEDS = (*OWN, "guiyang.enterprise", "nanjing.social_security")
+# Where the holders of permits are known too, and where the schools are that insure people.
+FEEDS = (*OWN, "guiyang.enterprise", "nanjing.school", "nanjing.social_security")
 INGEST = (land_deliveries, standardise_deliveries, accept_deliveries)
 FUSE = (fuse_divisions, fuse_organisations, fuse_places)
 BUILD = (build_road_traffic, build_transit_supply, desensitise_fused)

@@ -259,6 +259,15 @@ def migrate(
 
 
 @app.command()
+def due() -> None:
+    """Say what the next run of maintain_lake destroys under the contracts as they are now; change nothing."""
+    from ronghe.cli.due import show_due
+
+    with clear_errors():
+        show_due(Home.find())
+
+
+@app.command()
 def reference() -> None:
     """Write `docs/reference/` and the list of decisions anew; `make docs` adds the page of the DAGs."""
     from ronghe import reference as pages

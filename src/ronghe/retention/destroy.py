@@ -16,9 +16,8 @@ from ronghe.crash import crash_point
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION, UNRECORDED
 from ronghe.ingest.deliveries import Delivery, content_sha256
-from ronghe.job import DataStopped, Faults, alone
+from ronghe.job import Faults, alone
 from ronghe.lake import Lake, Part, digest
-from ronghe.ledger import LEDGER
 from ronghe.privacy.keys import KeyStore
 from ronghe.privacy.text.columns import MEMORY
 from ronghe.retention.due import (
@@ -30,6 +29,7 @@ from ronghe.retention.due import (
     of_feed,
     of_table,
     of_texts,
+    refuse_undeclared,
     rows_until,
     unrecorded,
 )
@@ -80,14 +80,8 @@ def destroy_due(lake: Lake, home: Home, as_of: date) -> int:
 
 def _keys(trail: "Trail", store: KeyStore, as_of: date) -> int:
     """Destroy keys of days; none as long as a feed is not known whose window may be longer."""
-    lake = trail.lake
-    unknown = sorted(set(lake.rows(LEDGER, ["feed_id"])["feed_id"].to_pylist()) - set(lake.catalogue.feeds))
-    if unknown:
-        raise DataStopped(
-            f"{LEDGER} has deliveries of {', '.join(unknown)}, which nothing declares: no key of a day was destroyed. "
-            "Set RONGHE_SCHEMAS as it was, or declare them."
-        )
-    return trail.carry_out([day_keys(lake.catalogue, store.ids(), as_of)], lambda act: store.destroy(act.keys))
+    refuse_undeclared(trail.lake)
+    return trail.carry_out([day_keys(trail.lake.catalogue, store.ids(), as_of)], lambda act: store.destroy(act.keys))
 
 
 def _feed(trail: "Trail", home: Home, feed: Feed, as_of: date) -> int:

@@ -19,6 +19,7 @@ from ronghe.contracts.rules import literal
 from ronghe.home import Home
 from ronghe.ingest.closed import DESTRUCTION, KEYS, UNRECORDED, purged_ids
 from ronghe.ingest.deliveries import Delivery, Ledger, as_of_feed, discover
+from ronghe.job import DataStopped, Faults
 from ronghe.lake import Lake, Part, digest
 from ronghe.ledger import ACCEPTED, LEDGER, accepted_events, last_events, under_way_ids
 from ronghe.privacy.text.columns import MEMORY, RememberedTexts, treatment_version
@@ -116,6 +117,40 @@ def day_keys(found: Catalogue, keys: Iterable[str], as_of: date) -> Act:
     days = ((key, _DAY_KEY.fullmatch(key)) for key in sorted(keys))
     due = tuple(key for key, day in days if day and date.fromisoformat(day[1]) <= until)
     return Act(WINDOW, KEYS, as_of, until, keys=due)
+
+
+def everything(lake: Lake, home: Home, keys: Iterable[str], as_of: date, faults: Faults) -> Iterator[Act]:
+    """Yield every act, in the order of their destruction, whether or not it is due.
+
+    Args:
+        lake: the lake; it is read only.
+        home: where the deliveries lie.
+        keys: the keys that are there.
+        as_of: the business day to measure from.
+        faults: collects what is wrong with one feed or with the keys, so that the others are told.
+    """
+    with faults.collected():
+        refuse_undeclared(lake)
+        yield day_keys(lake.catalogue, keys, as_of)
+    for feed in lake.catalogue.feeds.values():
+        with faults.collected():
+            yield from of_feed(lake, home, feed, as_of)
+    yield from filter(None, (of_table(lake, table_id, as_of) for table_id in lake.catalogue.tables))
+    yield of_texts(lake, as_of)
+
+
+def refuse_undeclared(lake: Lake) -> None:
+    """Check that every feed with deliveries is declared: the window of one that is not may be the longest.
+
+    Raises:
+        DataStopped: names those that are not.
+    """
+    unknown = sorted(set(lake.rows(LEDGER, ["feed_id"])["feed_id"].to_pylist()) - set(lake.catalogue.feeds))
+    if unknown:
+        raise DataStopped(
+            f"{LEDGER} has deliveries of {', '.join(unknown)}, which nothing declares: no key of a day is destroyed. "
+            "Set RONGHE_SCHEMAS as it was, or declare them."
+        )
 
 
 def of_feed(lake: Lake, home: Home, feed: Feed, as_of: date) -> Iterator[Act]:
