@@ -86,6 +86,7 @@ def test_feed_taken_in_on_a_cluster_into_a_store_is_the_embedded_ones(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)  # a night, on a machine that may have more to do
 def test_night_on_a_cluster_and_a_store_equals_the_embedded_one(
     cluster: Home, store: dict[str, str], reference: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

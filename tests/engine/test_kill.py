@@ -11,7 +11,7 @@ from tests import oracles
 from tests.nights import INGEST, NIGHT, JobRunner, night_by_jobs
 from tests.oracles.night import night_faults
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(3600)]
 
 KILLS = 2 * sum(len(tables) for _, tables in INGEST) + sum(len(tables) for _, tables in NIGHT)
 

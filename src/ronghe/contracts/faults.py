@@ -38,7 +38,7 @@ LEAST_MINIMUM_COUNT = 10
 
 def find_faults(found: "Catalogue") -> list[str]:
     """Return every fault of a catalogue; what the contracts imply is only compared when they are sound."""
-    faults = [fault for feed in found.feeds.values() for fault in feed_faults(feed, found.tables)]
+    faults = [fault for feed in found.feeds.values() for fault in feed_faults(feed, found.tables, found.codesets)]
     faults += [fault for table in found.tables.values() for fault in _table_faults(table, found)]
     faults += _linkage_faults(found)
     faults += [fault for index in found.indices.values() for fault in _index_faults(index, found)]

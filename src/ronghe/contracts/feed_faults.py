@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ronghe.contracts.base import repeated
+from ronghe.contracts.codeset import CodeSet
 from ronghe.contracts.ddl import raw_column
 from ronghe.contracts.expressions import expression_fault
 from ronghe.contracts.guard import forbidden
@@ -11,7 +12,7 @@ from ronghe.contracts.source import PROVENANCE, ColumnMap, Feed, UnitFactor
 from ronghe.contracts.table import Table
 
 
-def feed_faults(feed: Feed, tables: Mapping[str, Table]) -> Iterator[str]:
+def feed_faults(feed: Feed, tables: Mapping[str, Table], codesets: Mapping[str, CodeSet]) -> Iterator[str]:
     """Yield every fault of a feed that its own declaration cannot tell."""
     for column in feed.columns:
         if isinstance(column.factor, UnitFactor) and column.factor.by not in feed.column_names:
@@ -32,6 +33,7 @@ def feed_faults(feed: Feed, tables: Mapping[str, Table]) -> Iterator[str]:
         yield f"{feed.id}: target {feed.target!r} is no declared std table"
     else:
         yield from _mapping_faults(feed, target)
+        yield from _constant_faults(feed, target, codesets)
 
 
 def _transport_faults(feed: Feed) -> Iterator[str]:
@@ -60,6 +62,14 @@ def _mapping_faults(feed: Feed, target: Table) -> Iterator[str]:
     for name, text in feed.computed.items():
         if fault := expression_fault(text, speaks_of):
             yield f"{feed.id}: computed {name}: {text!r} {fault}"
+
+
+def _constant_faults(feed: Feed, target: Table, codesets: Mapping[str, CodeSet]) -> Iterator[str]:
+    """Yield constants by which every record would be in quarantine: codes that no code set knows."""
+    for column in (column for column in target.columns if column.name in feed.constants and column.codes in codesets):
+        value, codes = feed.constants[column.name], codesets[str(column.codes)]
+        if value not in dict(codes.spellings()):
+            yield f"{feed.id}: constant {column.name}: {value!r} is no code of {codes.id}"
 
 
 def _reading_faults(feed: Feed, column: ColumnMap, target: Table) -> Iterator[str]:
