@@ -23,7 +23,7 @@ from ronghe.contracts.evolution import (
     renamed_codes,
 )
 from ronghe.contracts.rules import literal
-from ronghe.contracts.shape import SHAPE_PROPERTY, guards_of, recorded_guards, recorded_shape, shape_of
+from ronghe.contracts.shape import SHAPE_PROPERTY, guards_of, recorded_guards, recorded_shape, remembering, shape_of
 from ronghe.crash import crash_point
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ class Upkeep(ABC):
         properties = found.metadata().configuration
         columns = {f.name: (_sql_type(f), not f.nullable) for f in found.schema().fields}
         refused = self._refused(table_id)
-        codesets, shape = self.catalogue.codesets, recorded_shape(properties, columns, table.zone, refused)
+        codesets = self.catalogue.codesets
+        shape, wanted = recorded_shape(properties, columns, table.zone, refused), shape_of(table, codesets)
         changed = (
-            *changes(shape, shape_of(table, codesets), as_read=table.layer == "raw", refused=refused, columns=columns),
+            *changes(shape, wanted, as_read=table.layer == "raw", refused=refused, columns=columns),
             *renamed_codes(shape, table, codesets),
             *leaving_otherwise(recorded_guards(properties), guards_of(table)),
         )
@@ -123,11 +124,12 @@ class Upkeep(ABC):
         limits, stale = new_checks(table, codesets, properties), stale_checks(table, codesets, properties)
         added = {change.column for change in changed if change.what == ADDED}
         filled = [column for column in table.columns if column.name in added and column.filled_from]
+        kept = remembering(shape, wanted)
         if not only_look:
             self._refuse_unkept(table, limits, filled)
             self._remove_refused(table, changed, columns)
             for statement in evolve_table(
-                table, self.path(table_id), codesets, columns, properties, limits, stale, filled, refused
+                table, self.path(table_id), kept, columns, properties, limits, stale, filled, refused
             ):
                 self.spark.sql(statement).collect()
         told = [Change(c.name, "is filled from what its contract says", "minor", _FILLED_IN_ALL) for c in filled]

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -36,6 +37,7 @@ from ronghe.lake import Lake
 from ronghe.ledger import accepted_states
 from ronghe.privacy.text.columns import MEMORY, RememberedTexts
 from ronghe.privacy.treatments import desensitise
+from ronghe.retention import due as due_module
 from ronghe.retention.due import History, newest_day
 from tests.spark.lakes import put, stores_in
 from tests.spark.swipes import FEED, deliver, ingest, swipe, with_word
@@ -360,6 +362,13 @@ def test_what_is_due_is_told_before_it_goes(
     assert feed_line == f"window shenzhen.swipe 1 deliveries, 25 records, 1 files, until {FIRST}"
     assert last.startswith(f"2 due, measured from {NINTH}, the newest business day that was accepted.")
     assert everything_under(ctx.home) == before
+    # An error that is not ours may quote rows.
+    with monkeypatch.context() as patch:
+        patch.setattr(due_module, "of_texts", Mock(side_effect=RuntimeError(CARDS[0])))
+        with pytest.raises(job.JobFailed, match="RuntimeError") as error:
+            due.show_due(ctx.home)
+    assert CARDS[0] not in str(error.value)
+    assert "shenzhen.swipe" in capsys.readouterr().out
     # What cannot be told of one feed hides nothing else.
     wrong = ctx.home.landing / "shenzhen" / "swipe" / "2024-13-01" / "a.csv"
     wrong.parent.mkdir()

@@ -16,6 +16,7 @@ from ronghe.cli import migrate
 from ronghe.contracts import Catalogue, catalogue
 from ronghe.contracts.ddl import raw_table, schema_ddl
 from ronghe.contracts.evolution import EvolutionRefused
+from ronghe.contracts.shape import FORMAT
 from ronghe.contracts.table import Table
 from ronghe.home import Home
 from ronghe.job import JobFailed
@@ -168,7 +169,7 @@ def test_a_lake_of_an_older_ronghe_is_brought_up_and_a_newer_one_refused(home: H
     spark.sql(f"{where} UNSET TBLPROPERTIES ('ronghe.format', 'ronghe.shape')").collect()
     lake = write(home, spark, NOW, "new", place_name="y")
     assert lake.size(NAME)[0] == 2
-    assert DeltaTable(lake.path(NAME)).metadata().configuration["ronghe.format"] == "1"
+    assert DeltaTable(lake.path(NAME)).metadata().configuration["ronghe.format"] == str(FORMAT)
     spark.sql(f"{where} SET TBLPROPERTIES ('ronghe.format' = '99')").collect()
     for use in (lambda: lake.read(NAME), lambda: lake.rows(NAME), lambda: lake.version(NAME)):
         with pytest.raises(EvolutionRefused, match="format 99"):

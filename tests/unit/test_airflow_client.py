@@ -5,8 +5,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from ronghe.cli import night
 from ronghe.orchestration import client
-from ronghe.orchestration.client import Airflow
+from ronghe.orchestration.client import Airflow, TaskState
 from ronghe.orchestration.service import AirflowError
 
 TASKS = [
@@ -52,6 +53,16 @@ def test_a_task_is_told_once_when_it_ends_and_the_others_when_nothing_does() -> 
     assert [task.task_id for task in ended] == ["land"]
     assert [[(task.task_id, task.state) for task in tasks] for tasks in going] == [
         [("judge", "running"), ("accept", "waiting")]
+    ]
+
+
+def test_tasks_that_go_on_are_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    states = (("land", "running"), ("judge", "queued"), ("accept", "up_for_retry"))
+    night.report_going([TaskState("ingest_guiyang", task, state, None) for task, state in states])
+    night.report_going([])
+    assert capsys.readouterr().out.splitlines() == [
+        "  . running: ingest_guiyang.land; waiting: 2",
+        "  . running: none; waiting: 0",
     ]
 
 

@@ -16,7 +16,7 @@ from ronghe.cli.main import app
 from ronghe.contracts import Table, catalogue
 from ronghe.contracts.catalogue import builtin_folder
 from ronghe.contracts.ddl import new_checks, own_properties
-from ronghe.contracts.shape import FORMAT
+from ronghe.contracts.shape import FORMAT, recorded_shape, remembering, shape_of
 from ronghe.home import Home
 from ronghe.lake import Lake
 
@@ -56,7 +56,7 @@ def make(home: Home, *table_ids: str, **properties: str) -> None:
 
 def declared(table: Table) -> dict[str, str]:
     """Return the properties of a table that is up to date."""
-    return own_properties(table, catalogue().codesets) | limits(table)
+    return own_properties(table, shape_of(table, catalogue().codesets)) | limits(table)
 
 
 def limits(table: Table) -> dict[str, str]:
@@ -357,9 +357,33 @@ def test_what_fills_a_column_stays_what_it_was(home: Home, tmp_path: Path, monke
     found = migrate(home, changed(tmp_path / "other", TABLE, *plan, other, MAJOR), monkeypatch)
     assert "column why was filled from upper(source_code) and would be from lower(source_code)" in found[1]
     assert found[0] == 1
+    blanks = put_custom("why", "filledFrom", "upper( 'a  b' )")
+    assert migrate(home, changed(tmp_path / "blanks", TABLE, *plan, blanks, MAJOR), monkeypatch)[0] == 1
     # Once every writer knows the column, the plan is over.
     over = put_custom("why", "filledFrom", None)
     assert migrate(home, changed(tmp_path / "over", TABLE, *plan, over), monkeypatch)[0] == 0
+
+
+def test_a_column_that_is_there_is_not_filled_later(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = (add("why", "source_code"), MINOR)
+    home = Home(tmp_path / "made").make()
+    monkeypatch.setenv("RONGHE_SCHEMAS", changed(tmp_path / "first", TABLE, *plan))
+    make(home, "meta.link_review")
+    late = put_custom("why", "filledFrom", "upper(source_code)")
+    found = migrate(home, changed(tmp_path / "late", TABLE, *plan, late, MAJOR), monkeypatch)
+    assert "column why was filled from none and would be from upper(source_code)" in found[1]
+    assert found[0] == 1
+
+
+def test_a_code_that_went_is_remembered() -> None:
+    """Rows may hold it, and a long list is no limit of its column."""
+    table, codesets = catalogue().table("std.swipe"), catalogue().codesets
+    kinds = codesets["swipe_kind"]
+    fewer = shape_of(table, {**codesets, kinds.id: kinds.model_copy(update={"codes": kinds.codes[1:]})})
+    kept = remembering(shape_of(table, codesets), fewer)
+    assert recorded_shape({"ronghe.shape": kept.as_json()}, {}, "restricted") == shape_of(table, codesets)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from ronghe.contracts.expressions import expression_fault
 from ronghe.contracts.patterns import pattern_fault
 
-COLUMNS = ("a", "年 份")
+# Two of them begin statements of SQL.
+COLUMNS = ("a", "年 份", "comment", "set")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,10 @@ COLUMNS = ("a", "年 份")
         "transform(split(a, ','), part -> part || a)[0]",
         "a + INTERVAL 1 DAY",
         "xxhash64(a)",
+        "to_utc_timestamp(a, 'Asia/Shanghai')",
+        "from_utc_timestamp(a, 'Asia/Shanghai')",
+        "comment || a",
+        "set",
         "function_nobody_knows(a)",
         "NULL",
     ],
@@ -36,6 +41,8 @@ def test_an_expression_over_columns_of_a_record_is_taken(text: str) -> None:
         ("a b", "is no SQL expression"),
         ("a; a", "is no SQL expression"),
         ("", "is no SQL expression"),
+        ("a AS x", "is no SQL expression"),
+        ("(a, a)", "is no SQL expression"),
         ("DROP TABLE a", "is no SQL expression"),
         ("(SELECT 1)", "is no SQL expression"),
         ("a IN (SELECT a FROM x)", "asks for more than one record"),
@@ -59,7 +66,15 @@ def test_what_is_wrong_with_an_expression_is_said(text: str, said: str) -> None:
         ("yyyy-MM-dd mm:ss", "the hour (H) of its minutes (m) is missing; a month is M"),
         ("MM-dd", "the year (y) is missing"),
         ("yyyy-MM-dd hh:mm", "an hour of twelve (h, K) says nothing without a; H is that of a day"),
-        ("yyyy-MM-ddd", "ddd is longer than dd"),
+        ("yyyy-MM-ddd", "ddd reads nothing; write d or dd"),
+        ("yyyy-MM-DD", "D is the day of the year; that of a month is d"),
+        ("yyyy-MM HH", "the day (d) of its hour is missing"),
+        ("yyyy-MM-dd HH:MM", "M stands twice"),
+        ("yyyy-MM-dd HH:mm:SS", "the second (s) of its fraction (S) is missing"),
+        ("yyyy-MM-dd HH ss", "the minute (m) of its seconds (s) is missing"),
+        ("[yyyy-]MM-dd", "the year (y) is missing"),
+        ("yyyy-MM-dd]", "[ and ] do not pair"),
+        ("yyyy-MM-dd HH:mm V", "V reads nothing; write VV"),
         ("yyyy-MM-dd'T", "a ' is not closed"),
         ("{yyyy}", "{ means nothing; write it between two '"),
     ],

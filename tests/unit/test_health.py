@@ -53,6 +53,17 @@ def event(feed_id: str, day: date, code: str, path: str, **more: Any) -> dict[st
     }
 
 
+def test_a_damaged_table_is_named_beside_everything_else(home: Home) -> None:
+    lake = Lake(home, catalogue())
+    log = Path(lake.path("std.place"), "_delta_log", f"{0:020}.json")
+    log.parent.mkdir(parents=True)
+    log.write_text("{", "utf-8")
+    said = CliRunner().invoke(app, ["status"])
+    assert said.exit_code == 0
+    assert "std.place cannot be opened: ronghe doctor, docs/runbooks/damaged-table.md" in said.output
+    assert "Releases" in said.output
+
+
 def quarantine(home: Home, feed_id: str, reason: str) -> None:
     """Put two records of a feed into quarantine."""
     row = {"delivery_id": "a", "feed_id": feed_id, "reasons": reason, "record": "{}"}

@@ -15,6 +15,7 @@ from ronghe.monitoring.freshness import feed_states
 from ronghe.orchestration import service
 from ronghe.orchestration.client import Airflow
 from ronghe.release import package
+from ronghe.remedies import TableDamaged
 
 # What an operator does about a reason, by the rule before the colon.
 ADVICE = {
@@ -98,7 +99,7 @@ class Health:
     """Everything `ronghe status` tells.
 
     `runs` is none while Airflow is down; `tables` counts those of each layer; `refused` has those whose contract asks
-    for what would lose or reinterpret rows.
+    for what would lose or reinterpret rows, `damaged` those that cannot be opened.
     """
 
     home: str
@@ -111,6 +112,7 @@ class Health:
     releases: tuple[ReleaseHealth, ...]
     tables: dict[str, int]
     refused: tuple[str, ...]
+    damaged: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON-able values, what to do included."""
@@ -120,9 +122,10 @@ class Health:
         """Return what waits for a person, a line each that names the command or the runbook; empty if all is well."""
         lines = [f"{name} is down: ronghe up" for name in ("engine", "airflow") if getattr(self, name) is None]
         lines += [f"{r.dag} failed: {_BOOKS}/failed-task.md" for r in self.runs or () if r.state == "failed"]
+        if self.damaged:
+            lines.append(f"{', '.join(self.damaged)} cannot be opened: ronghe doctor, {_BOOKS}/damaged-table.md")
         if self.refused:
-            more = f" and {len(self.refused) - 1} more tables" if len(self.refused) > 1 else ""
-            lines.append(f"{self.refused[0]}{more} cannot follow the contract: ronghe migrate --dry-run")
+            lines.append(f"{', '.join(self.refused)} cannot follow the contract: ronghe migrate --dry-run")
         late = [feed for feed in self.feeds if feed.is_late and feed.newest_business_date]
         lines += [f"{f.feed} is late by {_days(f.late_days or 0)}: {_BOOKS}/late-source.md" for f in late]
         if never := [f.feed for f in self.feeds if f.newest_business_date is None]:
@@ -159,6 +162,7 @@ def collect(home: Home) -> Health:
     running, airflow = engine.state(home), service.state(home)
     events = lake.rows("meta.delivery").to_pylist()
     there = [table for table in found.tables.values() if lake.exists(table.id)]
+    looked_at = {table.id: _look(lake, table.id) for table in there}
     return Health(
         home=str(home.root),
         engine=f"localhost:{running.port}" if running else None,
@@ -169,16 +173,18 @@ def collect(home: Home) -> Health:
         quarantine=quarantine_reasons(lake, set(found.feeds)),
         releases=_releases(lake, found),
         tables=dict(Counter(table.layer for table in there)),
-        refused=tuple(table.id for table in there if _is_refused(lake, table.id)),
+        refused=tuple(name for name, error in looked_at.items() if isinstance(error, EvolutionRefused)),
+        damaged=tuple(name for name, error in looked_at.items() if isinstance(error, TableDamaged)),
     )
 
 
-def _is_refused(lake: Lake, table_id: str) -> bool:
+def _look(lake: Lake, table_id: str) -> Exception | None:
+    """Return what keeps a table from being opened, or from following its contract."""
     try:
         lake.evolve(table_id, only_look=True)
-    except EvolutionRefused:
-        return True
-    return False
+    except (EvolutionRefused, TableDamaged) as error:
+        return error
+    return None
 
 
 def _runs(home: Home) -> tuple[Run, ...]:

@@ -51,7 +51,7 @@ def run_night(home: Home, days: str | None) -> bool:
 
 def _follow(airflow: Airflow, dag_ids: Iterable[str], days: str | None) -> set[str]:
     """Start DAGs side by side and follow them; return those of which the run failed."""
-    return airflow.follow([(dag_id, airflow.trigger(dag_id, days)) for dag_id in dag_ids], _report, _report_going)
+    return airflow.follow([(dag_id, airflow.trigger(dag_id, days)) for dag_id in dag_ids], _report, report_going)
 
 
 def _report(task: TaskState) -> None:
@@ -61,7 +61,7 @@ def _report(task: TaskState) -> None:
     typer.echo(f"  {sign} {task.dag_id + '.' + task.task_id:58} {said}")
 
 
-def _report_going(tasks: list[TaskState]) -> None:
+def report_going(tasks: list[TaskState]) -> None:
     """Print one line for the tasks that have not ended."""
     running = [f"{task.dag_id}.{task.task_id}" for task in tasks if task.state == "running"]
     typer.echo(f"  . running: {', '.join(running) or 'none'}; waiting: {len(tasks) - len(running)}")

@@ -104,17 +104,15 @@ def _place(content: Any, where: tuple[int | str, ...]) -> str:
     """Return where a fault is; what stands in a list is called by its name, or counted from one."""
     said = []
     for part in where:
-        content = _inside(content, part)
-        named = [content[key] for key in _NAMES if key in content] if isinstance(content, dict) else []
-        said.append(f"{named[0] if named else part + 1}" if isinstance(part, int) else part)
+        if isinstance(content, list | tuple) and isinstance(part, int):
+            content = content[part]
+            named = [content[key] for key in _NAMES if key in content] if isinstance(content, dict) else []
+            said.append(str(named[0] if named else part + 1))
+        else:
+            # What is no key is pydantic's own: the member of a union, a missing key.
+            content = content[part] if isinstance(content, dict) and part in content else content
+            said.append(str(part))
     return ".".join(said) or "the file"
-
-
-def _inside(content: Any, part: int | str) -> Any:
-    try:
-        return content[part]
-    except (KeyError, IndexError, TypeError):
-        return None
 
 
 def _said(fault: Any) -> str:

@@ -1,19 +1,19 @@
 """Tables as Spark SQL: schema, comments and constraints, compiled from the contract."""
 
 import json
-import re
 from collections.abc import Collection, Mapping
 
 from ronghe.contracts.checks import quoted
 from ronghe.contracts.codeset import CodeSet
 from ronghe.contracts.odcs import TypeOptions
-from ronghe.contracts.rules import constraints, literal
+from ronghe.contracts.rules import bare, constraints, literal
 from ronghe.contracts.shape import (
     FORMAT,
     FORMAT_PROPERTY,
     GUARDS_PROPERTY,
     REFUSED_PROPERTY,
     SHAPE_PROPERTY,
+    Shape,
     guards_of,
     shape_of,
 )
@@ -25,7 +25,6 @@ from ronghe.contracts.table import Column, Table, Treatment
 _REFUSED_SIGNS = str.maketrans(dict.fromkeys(" ,;{}()\n\t=.", "_"))
 
 _CONSTRAINT = "delta.constraints."
-_QUOTED_OR_SPACE = re.compile(r"('(?:[^'\\]|\\.)*'|`[^`]*`)|\s+", re.DOTALL)
 
 # What says where a record came from, and the grades of values that may stand in a table's log.
 _POSITION, _TOLD_IN_LOGS = ("delivery_id", "record_number"), ("L1", "L2")
@@ -122,7 +121,7 @@ def create_table(table: Table, path: str, codesets: dict[str, CodeSet], refused:
     """
     columns = ",\n  ".join(column_ddl(column) for column in table.columns)
     properties = {
-        **own_properties(table, codesets, refused),
+        **own_properties(table, shape_of(table, codesets), refused),
         "delta.enableInCommitTimestamps": "true",
         **{f"{_CONSTRAINT}{name}": check for name, check in constraints(table, codesets).items()},
     }
@@ -132,13 +131,13 @@ def create_table(table: Table, path: str, codesets: dict[str, CodeSet], refused:
     )
 
 
-def own_properties(table: Table, codesets: dict[str, CodeSet], refused: Collection[str] = ()) -> dict[str, str]:
+def own_properties(table: Table, shape: Shape, refused: Collection[str] = ()) -> dict[str, str]:
     """Return what a table of the lake says of itself: contract, zone, shape, guards, what is refused, lake's format."""
     return {
         "ronghe.contract": f"{table.id}@{table.version}",
         "ronghe.zone": table.zone,
         FORMAT_PROPERTY: str(FORMAT),
-        SHAPE_PROPERTY: shape_of(table, codesets).as_json(),
+        SHAPE_PROPERTY: shape.as_json(),
         GUARDS_PROPERTY: guards_of(table).as_json(),
         **({REFUSED_PROPERTY: json.dumps(sorted(refused))} if table.layer == "raw" else {}),
         **_statistics(table),
@@ -161,7 +160,7 @@ def _statistics(table: Table) -> dict[str, str]:
 def evolve_table(
     table: Table,
     path: str,
-    codesets: dict[str, CodeSet],
+    shape: Shape,
     columns: Mapping[str, tuple[str, bool]],
     properties: Mapping[str, str],
     limits: Mapping[str, str],
@@ -176,7 +175,7 @@ def evolve_table(
     Args:
         table: the contract; it only adds to what the table has.
         path: where the table lies.
-        codesets: the code sets by their ids.
+        shape: what the table says of its shape from now on.
         columns: type and whether a value is required, by name, as the table has them.
         properties: the table's properties.
         limits: its `new_checks`.
@@ -195,7 +194,7 @@ def evolve_table(
     ]
     found += [f"{where} DROP CONSTRAINT IF EXISTS {quoted(name)}" for name in stale]
     found += [f"{where} ADD CONSTRAINT {quoted(name)} CHECK ({check})" for name, check in limits.items()]
-    own = own_properties(table, codesets, refused)
+    own = own_properties(table, shape, refused)
     if found or any(properties.get(key) != value for key, value in own.items()):
         found.append(f"{where} SET TBLPROPERTIES ({_listed(own)})")
     return tuple(found)
@@ -204,12 +203,12 @@ def evolve_table(
 def new_checks(table: Table, codesets: dict[str, CodeSet], properties: Mapping[str, str]) -> dict[str, str]:
     """Return the constraints of a contract that a table does not have, or has otherwise."""
     kept = _kept_checks(properties)
-    return {n: check for n, check in constraints(table, codesets).items() if kept.get(n.lower()) != _bare(check)}
+    return {n: check for n, check in constraints(table, codesets).items() if kept.get(n.lower()) != bare(check)}
 
 
 def stale_checks(table: Table, codesets: dict[str, CodeSet], properties: Mapping[str, str]) -> list[str]:
     """Return the names of constraints a table has and its contract does not, or otherwise."""
-    declared = {name.lower(): _bare(check) for name, check in constraints(table, codesets).items()}
+    declared = {name.lower(): bare(check) for name, check in constraints(table, codesets).items()}
     return [name for name, check in _kept_checks(properties).items() if declared.get(name) != check]
 
 
@@ -220,12 +219,7 @@ def fill_value(column: Column) -> str:
 
 def _kept_checks(properties: Mapping[str, str]) -> dict[str, str]:
     """Return a table's constraints without their spaces; Delta keeps their names in lower case."""
-    return {k.removeprefix(_CONSTRAINT): _bare(v) for k, v in properties.items() if k.startswith(_CONSTRAINT)}
-
-
-def _bare(check: str) -> str:
-    """Return a check without the spaces between its parts: `ADD CONSTRAINT` keeps one around each of them."""
-    return _QUOTED_OR_SPACE.sub(lambda found: found[1] or "", check)
+    return {k.removeprefix(_CONSTRAINT): bare(v) for k, v in properties.items() if k.startswith(_CONSTRAINT)}
 
 
 def _fill(path: str, column: Column) -> str:

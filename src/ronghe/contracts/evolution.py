@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ronghe.contracts.base import ContractError
 from ronghe.contracts.codeset import CodeSet
+from ronghe.contracts.rules import bare
 from ronghe.contracts.shape import FORMAT, FORMAT_PROPERTY, ColumnShape, Guards, Shape
 from ronghe.contracts.table import Table
 
@@ -232,6 +233,6 @@ def _of_a_column(name: str, old: ColumnShape, new: ColumnShape) -> Iterator[Chan
         if before and before != after:
             remedy = "values written before would be read wrongly; add a column under a new name, with a `filledFrom`"
             yield Change(name, f"of {what} {before} became {after or 'none'}", "major", remedy)
-    if old.filled_from and new.filled_from and old.filled_from != new.filled_from:
+    if old.filled_from and new.filled_from != "none" and bare(old.filled_from) != bare(new.filled_from):
         said = f"was filled from {old.filled_from} and would be from {new.filled_from}"
         yield Change(name, said, "major", "nobody could tell which a value is of; add a column under a new name")

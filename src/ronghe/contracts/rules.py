@@ -4,6 +4,7 @@ One list serves quarantine (every rule) and the table's CHECK constraints (limit
 written once, in the contract.
 """
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ from ronghe.contracts.table import Column, Table
 
 # A constraint is checked on every write; a long list of codes is left to the row rules.
 _LONGEST_CONSTRAINT = 40
+_QUOTED_OR_SPACE = re.compile(r"('(?:[^'\\]|\\.)*'|`[^`]*`)|\s+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Rule:
 def literal(text: str) -> str:
     """Return a text as a SQL string literal, whatever it holds."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def bare(sql: str) -> str:
+    """Return SQL without the spaces between its parts: `ADD CONSTRAINT` keeps one around each of them."""
+    return _QUOTED_OR_SPACE.sub(lambda found: found[1] or "", sql)
 
 
 def row_rules(table: Table, timezone: str) -> tuple[Rule, ...]:

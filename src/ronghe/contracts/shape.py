@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ronghe.contracts.codeset import CodeSet
@@ -22,7 +22,8 @@ GUARDS_PROPERTY = "ronghe.guards"
 class ColumnShape:
     """What must not change silently about a column; what is empty is not there, or an older Ronghe did not record it.
 
-    `token` says by which key a token is made, or that it is none; `codes` has the name of each code of a list.
+    `token` and `filled_from` say `none` where there is none; `codes` has the name of each code of a list, also of those
+    that it has no longer, for rows may hold them.
     """
 
     physical_type: str
@@ -78,9 +79,18 @@ def _shape_of_a_column(column: Column, codesets: Mapping[str, CodeSet]) -> Colum
         column.element,
         column.unit or "",
         f"{key.key} {key.day_column or key.purpose}" if key else "none",
-        " ".join((column.filled_from or "").split()),
+        (column.filled_from or "none").strip(),
         {code.code: code.name_zh for code in codesets[column.codes].codes} if column.codes else {},
     )
+
+
+def remembering(old: Shape, new: Shape) -> Shape:
+    """Return what a table is to say of its shape when it has followed its contract: that, and codes of before."""
+    columns = {
+        name: replace(column, codes={**old.columns[name].codes, **column.codes}) if name in old.columns else column
+        for name, column in new.columns.items()
+    }
+    return replace(new, columns=columns)
 
 
 def guards_of(table: Table) -> Guards:

@@ -1,5 +1,6 @@
 """Sources and their feeds: who delivers, in which form, and how each column becomes canonical."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -108,9 +109,9 @@ class Reader(Declaration):
     def _complete(self) -> "Reader":
         if self.format == "xml" and not self.record_tag:
             raise ValueError("an XML reader needs `recordTag`")
-        for name in self.model_fields_set:
-            if self.format not in _ASKED_FOR.get(name, (self.format,)):
-                raise ValueError(f"`{to_camel(name)}` is for {', '.join(_ASKED_FOR[name])}, not for {self.format}")
+        for name, formats in _ASKED_FOR.items():
+            if self.format not in formats and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{to_camel(name)}` is for {', '.join(formats)}, not for {self.format}")
         return self
 
 
@@ -222,7 +223,7 @@ class Feed(Declaration):
     @model_validator(mode="after")
     def _delivery_has_a_day(self) -> "Feed":
         if self.landing.count("{business_date}") != 1:
-            raise ValueError(f"landing {self.landing!r} needs one {{business_date}}, the folder of the day")
+            raise ValueError(f"landing {self.landing!r} needs one {{business_date}} where its files tell their day")
         return self
 
     @model_validator(mode="after")
@@ -247,7 +248,6 @@ class Feed(Declaration):
         return tuple(column for column in self.columns if column.to)
 
 
-_RULES = {"required", "primary_key", "primary_key_position", "physical_type", "logical_type_options"}
 _FEED_KEYS = {
     "landing",
     "reader",
@@ -281,6 +281,7 @@ def read_feed(path: Path, source: Source) -> Feed:
         raise ContractError(f"{path}: unknown custom properties {unknown}; known are {sorted(_FEED_KEYS)}")
     if source.mixed_clocks and "timezone" not in properties:
         raise ContractError(f"{path}: offices of {source.code} keep different times: declare the feed's `timezone`")
+    _refuse_rules(record.properties, path)
     feed = validated(
         Feed,
         {
@@ -306,11 +307,21 @@ def read_feed(path: Path, source: Source) -> Feed:
     return feed
 
 
+def _refuse_rules(columns: Sequence[Property], path: Path) -> None:
+    """Check that source columns have no rules of their own: what a source sends is held to those of its target.
+
+    Raises:
+        ContractError: names each that looks as if it were in force.
+    """
+    rules = ("required", "primary_key", "logical_type_options", "physical_type")
+    fields = Property.model_fields
+    found = [(c.name, to_camel(rule)) for c in columns for rule in rules if getattr(c, rule) != fields[rule].default]
+    if said := "; ".join(f"column {name}: {rule}" for name, rule in found):
+        raise ContractError(f"{path}: {said}: of a source's column nobody asks that; its target's contract may say it")
+
+
 def _column_map(column: Property, path: Path) -> dict[str, Any]:
     """Return a source column's own properties beside its custom ones."""
-    # They would look in force: what a source sends is held to the rules of the table it becomes.
-    if held := sorted(to_camel(name) for name in column.model_fields_set & _RULES):
-        raise ContractError(f"{path}: column {column.name}: {', '.join(held)}: declare it in the target's contract")
     return {
         "name": column.name,
         "description": column.description,

@@ -137,7 +137,7 @@ def open_records(
 
     Raises:
         RejectedFile: the file cannot be taken; raised here, or later by the stream.
-        ContractError: the reader and the columns contradict each other.
+        ContractError: the contract names a value of JSON and one inside it.
     """
     _refuse_empty(path)
     if reader.format not in _PACKED:

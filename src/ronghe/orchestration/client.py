@@ -14,7 +14,8 @@ from ronghe.orchestration import service
 
 ENDED = ("success", "failed")
 # States of a task that a person wants to hear of.
-_TOLD = (*ENDED, "skipped", "upstream_failed", "up_for_retry")
+_OVER = (*ENDED, "skipped", "upstream_failed")
+_TOLD = (*_OVER, "up_for_retry")
 
 # How long nothing may end before a follower is told what goes on.
 _QUIET_SECONDS = 30.0
@@ -206,7 +207,7 @@ class Airflow:
                         told.add(key)
                         report(task)
                         spoken = time.monotonic()
-                    going += [task] if task.state not in _TOLD else []
+                    going += [task] if task.state not in _OVER else []
                 if state in ENDED:
                     waiting.remove((dag_id, run_id))
                     failed |= {dag_id} if state == "failed" else set()

@@ -127,16 +127,19 @@ def everything(lake: Lake, home: Home, keys: Iterable[str], as_of: date, faults:
         home: where the deliveries lie.
         keys: the keys that are there.
         as_of: the business day to measure from.
-        faults: collects what is wrong with one feed or with the keys, so that the others are told.
+        faults: collects what is wrong with the keys, a feed or a table, so that the others are told.
     """
     with faults.collected():
         refuse_undeclared(lake)
         yield day_keys(lake.catalogue, keys, as_of)
     for feed in lake.catalogue.feeds.values():
         with faults.collected():
-            yield from of_feed(lake, home, feed, as_of)
-    yield from filter(None, (of_table(lake, table_id, as_of) for table_id in lake.catalogue.tables))
-    yield of_texts(lake, as_of)
+            yield from list(of_feed(lake, home, feed, as_of))  # all of a feed, or nothing of it
+    for table_id in lake.catalogue.tables:
+        with faults.collected():
+            yield from filter(None, [of_table(lake, table_id, as_of)])
+    with faults.collected():
+        yield of_texts(lake, as_of)
 
 
 def refuse_undeclared(lake: Lake) -> None:
