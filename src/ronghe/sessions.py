@@ -80,6 +80,8 @@ def in_process(home: Home) -> Iterator["SparkSession"]:
     from pyspark.sql import SparkSession
 
     home.make()
+    # A session of an engine leaves this in the environment, for this process and those it starts.
+    os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
     # Workers run under this interpreter, as the server's do.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     skipped = ("spark.connect.", "spark.driver.memory")

@@ -23,6 +23,9 @@ from tests.ports import await_port, free_port
 
 pytestmark = pytest.mark.engine
 
+# Where other tests of the store, with other keys, wrote nothing.
+OWN_LAKE = {"RONGHE_RESTRICTED_LAKE": "s3a://restricted/night", "RONGHE_OPEN_LAKE": "s3a://open/night"}
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
@@ -94,7 +97,7 @@ def test_night_on_a_cluster_and_a_store_equals_the_embedded_one(
     expected = {table_id: oracles.table_contents(reference, table_id) for table_id in tables}
     home = like(reference, tmp_path / "home")
     shutil.copy2(reference.service / "connections.yaml", home.service)  # its sources are there to be asked
-    for name, value in store.items():
+    for name, value in {**store, **OWN_LAKE}.items():
         monkeypatch.setenv(name, value)
     assert night_by_jobs(runner(cluster), home, killed=False) == 0
     assert [t for t in tables if oracles.table_contents(home, t) != expected[t]] == []
