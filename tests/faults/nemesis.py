@@ -242,7 +242,8 @@ def judge(world: days.World, nemesis: Nemesis, root: Path) -> list[str]:
     found = soundness.faults_after(world.home, reference, days.TABLES, nemesis.watch, fired, places.names)
     found += [f"identity: {fault}" for fault in soundness.answer(lambda: places.identity_faults(world.home))]
     with sessions.on_engine(world.home, "nemesis") as spark:
-        found += soundness.spark_count_faults(Lake(world.home, catalogue(), spark), days.TABLES)
+        lake = Lake(world.home, catalogue(), spark)
+        found += soundness.answer(lambda: soundness.spark_count_faults(lake, days.TABLES))
     return faults + found
 
 
