@@ -62,7 +62,7 @@ def test_what_is_wrong_with_an_expression_is_said(text: str, said: str) -> None:
     [
         ("YYYY-MM-dd", "Y reads nothing; write y if that is meant"),
         ("yyyy-MM-ddTHH:mm", "T reads nothing; write 'T' if that is meant"),
-        ("yyyy-mm-dd", "the month (M) is missing"),
+        ("yyyy-mm-dd", "the month (M) is missing; m is a minute"),
         ("yyyy-MM-dd mm:ss", "the hour (H) of its minutes (m) is missing; a month is M"),
         ("MM-dd", "the year (y) is missing"),
         ("yyyy-MM-dd hh:mm", "an hour of twelve (h, K) says nothing without a; H is that of a day"),

@@ -270,7 +270,7 @@ def load_catalogue(folders: tuple[Path, ...], wanted: tuple[str, ...] = ()) -> C
         classification=ladders[-1] if ladders else None,
     )
     if faults := find_faults(found):
-        raise ContractError("; ".join(faults))
+        raise ContractError(f"{'; '.join(faults)}. Mend the declarations, then ask `ronghe status`.")
     return found
 
 

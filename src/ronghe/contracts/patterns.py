@@ -18,7 +18,7 @@ _OPTIONAL = re.compile(r"\[[^\[\]]*\]")
 _OFFSET = frozenset("VzOXxZ")
 # Which letters mean nothing without one of others, and what to say of it.
 _NEEDS = (
-    ("d", "ML", "the month (M) is missing"),
+    ("d", "ML", "the month (M) is missing; m is a minute"),
     ("HhkK", "dD", "the day (d) of its hour is missing"),
     ("m", "HhkK", "the hour (H) of its minutes (m) is missing; a month is M"),
     ("s", "m", "the minute (m) of its seconds (s) is missing"),
