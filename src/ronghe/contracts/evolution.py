@@ -64,7 +64,7 @@ def leaving_otherwise(old: Guards, new: Guards) -> tuple[Change, ...]:
         remedy = "keep `counts: persons` and the gate"
         found.append(Change("", "figures about persons became figures about things", "major", remedy))
     elif old.gate and old.gate != new.gate:
-        found += _of_the_gate(json.loads(old.gate), json.loads(new.gate))
+        found += _of_the_gate(json.loads(old.gate), json.loads(new.gate or "{}"))
     return tuple(found)
 
 
