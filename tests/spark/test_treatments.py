@@ -273,7 +273,8 @@ def test_a_treatment_taken_back_is_taken_back_in_the_open_half(spark: SparkSessi
     company = organisation(organisation_kind_code="limited_company", is_sole_trader=False)
     rows = spark.createDataFrame([tuple(company.get(c) for c in strict.column_names)], schema_ddl(strict))
     shown = []
-    for origin in (strict, lax, strict):
+    for number, declared_then in enumerate((strict, lax, strict), 1):
+        origin = declared_then.model_copy(update={"version": f"{number}.0.0"})  # each change is announced
         declared = Catalogue(tables={t.id: t for t in (origin, target)}, codesets=found.codesets)
         lake = Lake(home, declared, spark)
         lake.append(origin.id, rows, "once")
