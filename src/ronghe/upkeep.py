@@ -124,8 +124,8 @@ class Upkeep(ABC):
         limits, stale = new_checks(table, codesets, properties), stale_checks(table, codesets, properties)
         added = {change.column for change in changed if change.what == ADDED}
         filled = [column for column in table.columns if column.name in added and column.filled_from]
-        kept = remembering(shape, wanted)
         if not only_look:
+            kept = remembering(shape, wanted)
             self._refuse_unkept(table, limits, filled)
             self._remove_refused(table, changed, columns)
             for statement in evolve_table(

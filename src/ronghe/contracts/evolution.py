@@ -143,7 +143,7 @@ def refuse_major(table_id: str, found: tuple[Change, ...]) -> None:
 def refuse_version(table_id: str, before: str, now: str, found: tuple[Change, ...]) -> None:
     """Check that a contract that changed says so in its version.
 
-    The minor number grows where it only adds, the major one where more may leave than before.
+    The minor number grows where it only adds, the major one where values leave otherwise than before.
 
     Args:
         table_id: the table.

@@ -13,6 +13,7 @@ EPOCHS = ("epoch_seconds", "epoch_millis")
 _LONGEST = dict(zip("GyDMLdaHkhKmsSzXxZ", (4, 6, 3, 4, 4, 2, 1, 2, 2, 2, 2, 2, 2, 9, 4, 5, 5, 5), strict=True))
 _LENGTHS = {letter: range(1, longest + 1) for letter, longest in _LONGEST.items()} | {"V": (2,), "O": (1, 4)}
 _MEANT = {"Y": "y", "u": "y", "A": "a"}
+_RUN = re.compile(r"([A-Za-z])\1*")
 _QUOTED = re.compile("'[^']*'")
 _OPTIONAL = re.compile(r"\[[^\[\]]*\]")
 _OFFSET = frozenset("VzOXxZ")
@@ -41,7 +42,7 @@ def pattern_fault(pattern: str) -> str | None:
         return "a ' is not closed"
     if reserved := sorted(set(bare) & set("{}#")):
         return f"{reserved[0]} means nothing; write it between two '"
-    for run in re.finditer(r"([A-Za-z])\1*", bare):
+    for run in _RUN.finditer(bare):
         letter = run[1]
         if letter not in _LENGTHS:
             return f"{letter} reads nothing; write {_MEANT.get(letter, repr(letter))} if that is meant"
@@ -56,7 +57,7 @@ def _incomplete(bare: str) -> str | None:
         bare = always
     if "[" in bare or "]" in bare:
         return "[ and ] do not pair"
-    runs = [run[1] for run in re.finditer(r"([A-Za-z])\1*", bare)]
+    runs = [run[1] for run in _RUN.finditer(bare)]
     if twice := repeated(runs):
         return f"{twice[0]} stands twice"
     if "y" not in runs:
